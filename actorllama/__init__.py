@@ -1,0 +1,1 @@
+"""actorllama runs llama.cpp from Python under Erlang-style supervision."""
