@@ -1,0 +1,236 @@
+"""The seam to whatever computes: llama.cpp in production, a fake in the test kit.
+
+A backend implements all of these protocols; there are no optional methods to probe for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from actorllama.native.options import ContextOptions, ModelOptions
+from actorllama.native.sampling import SamplingParams
+
+__all__ = [
+    "Backend",
+    "BuildInfo",
+    "ContextFacts",
+    "InferenceContext",
+    "ModelFacts",
+    "NativeModel",
+    "NativeSampler",
+    "StepBatch",
+    "Vocabulary",
+]
+
+
+@frozen(kw_only=True)
+class BuildInfo:
+    """What was built, and for which machine."""
+
+    library: str
+    version: str
+    has_openmp: bool
+    """libgomp's pools slow each other down (llama-notes 0); True means: warn the user."""
+    devices: tuple[str, ...]
+    """Compute devices that llama.cpp found, CPU included."""
+    system_info: str
+    max_seq: int
+
+
+@frozen(kw_only=True)
+class ModelFacts:
+    """What the weights file says, once loaded."""
+
+    path: str
+    description: str
+    architecture: str
+    name: str
+    n_vocab: int
+    n_ctx_train: int
+    n_embd: int
+    n_layer: int
+    n_swa: int
+    n_params: int
+    weights_bytes: int
+    is_recurrent: bool
+    is_hybrid: bool
+    bos: int | None
+    eos: int | None
+    chat_template: str | None
+
+
+@frozen(kw_only=True)
+class ContextFacts:
+    """The layout that a context really got."""
+
+    n_seq: int
+    ctx_per_seq: int
+    n_batch: int
+    n_ubatch: int
+    n_threads: int
+    layout: str
+    flash_attention: bool
+
+
+@frozen(kw_only=True)
+class StepBatch:
+    """The tokens of one native call, as columns of equal length.
+
+    Row ``i`` puts ``tokens[i]`` at ``positions[i]`` of sequence ``seq_ids[i]``. ``outputs`` lists the
+    rows whose logits are wanted, ascending; logits row ``j`` belongs to batch row ``outputs[j]``.
+    """
+
+    tokens: Sequence[int]
+    positions: Sequence[int]
+    seq_ids: Sequence[int]
+    outputs: Sequence[int]
+
+
+class Vocabulary(Protocol):
+    """Text to token ids and back. Immutable; may be used from any thread."""
+
+    @property
+    def n_vocab(self) -> int:
+        """Number of token ids."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the model behind it has been freed."""
+        ...
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Cut text into token ids; ``parse_special`` reads control tokens spelled in the text."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that a token adds to the text; control tokens add none."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """Say whether the token ends a generation."""
+        ...
+
+
+class NativeSampler(Protocol):
+    """The sampler of one turn: filters, penalties' history and random generator."""
+
+    @property
+    def n_draws(self) -> int:
+        """Random numbers drawn so far; with the seed, the whole state of the generator."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Tell the stateful filters that this token is part of the text."""
+        ...
+
+    def close(self) -> None:
+        """Free what is native about it; safe to call again."""
+        ...
+
+
+class InferenceContext(Protocol):
+    """One llama.cpp context. Owner: one thread; only ``abort`` and ``close`` may come from others."""
+
+    @property
+    def facts(self) -> ContextFacts:
+        """The layout that this context really got."""
+        ...
+
+    def decode(self, batch: StepBatch) -> None:
+        """Compute one batch.
+
+        Raises:
+            DecodeError: llama.cpp said no; ``is_retryable`` says whether memory is as before.
+        """
+        ...
+
+    def sample(self, samplers: Sequence[NativeSampler], rows: Sequence[int]) -> list[int]:
+        """Choose a token for each pair of sampler and logits row of the last batch, and accept it."""
+        ...
+
+    def new_sampler(self, params: SamplingParams, history: Sequence[int]) -> NativeSampler:
+        """Make a turn's sampler; ``history`` are the tokens that penalties start from."""
+        ...
+
+    def clear_sequence(self, seq_id: int) -> None:
+        """Forget everything about one sequence."""
+        ...
+
+    def remove_cells(self, seq_id: int, first: int, end: int) -> bool:
+        """Forget positions ``[first, end)``; False if this memory cannot do it."""
+        ...
+
+    def position_range(self, seq_id: int) -> tuple[int, int] | None:
+        """Return the smallest and largest position held, or ``None`` if the sequence is empty."""
+        ...
+
+    def state_bytes(self, seq_id: int) -> int:
+        """Return how many bytes ``get_state`` will write."""
+        ...
+
+    def get_state(self, seq_id: int, into: memoryview) -> int:
+        """Copy a sequence's state into a writable buffer; return the bytes written."""
+        ...
+
+    def set_state(self, seq_id: int, data: memoryview) -> None:
+        """Replace a sequence's state.
+
+        Raises:
+            StateError: llama.cpp refused it; the sequence is empty.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Make a running ``decode`` stop soon; the context must be closed afterwards."""
+        ...
+
+    def close(self) -> None:
+        """Free the context once no thread is inside it; safe to call again."""
+        ...
+
+
+class NativeModel(Protocol):
+    """Loaded weights with their vocabulary."""
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What the file says."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Text to token ids and back."""
+        ...
+
+    def open_context(self, options: ContextOptions) -> InferenceContext:
+        """Allocate a context.
+
+        Raises:
+            ModelLoadError: No memory, or a combination that llama.cpp does not have.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the weights once no context and no thread uses them; safe to call again."""
+        ...
+
+
+class Backend(Protocol):
+    """Whatever can load a model."""
+
+    def build_info(self) -> BuildInfo:
+        """Describe the library."""
+        ...
+
+    def load(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool]) -> NativeModel:
+        """Load weights; ``on_progress`` gets 0 to 1 and may return False to stop.
+
+        Raises:
+            ModelLoadError: With the path and the reason.
+        """
+        ...

@@ -1,0 +1,36 @@
+"""llama.cpp as a backend: check the file, then let the library load it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from actorllama.native.backend import BuildInfo
+from actorllama.native.llama.library import LlamaLibrary
+from actorllama.native.llama.model import LlamaModel, load_model
+from actorllama.native.options import ModelOptions
+
+__all__ = ["LlamaBackend"]
+
+
+class LlamaBackend:
+    """Loads GGUF files through llama-cpp-python's ctypes layer.
+
+    Owner: one runtime. Making a second one is harmless; the log callback goes to the newer.
+    """
+
+    def __init__(self) -> None:
+        """Initialise llama.cpp in this process."""
+        self._library = LlamaLibrary()
+
+    def build_info(self) -> BuildInfo:
+        """Describe the library that is linked into this process."""
+        return self._library.build_info()
+
+    def load(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool]) -> LlamaModel:
+        """Load weights; blocks for as long as the file takes to read.
+
+        Raises:
+            ModelLoadError: With the path and the reason.
+        """
+        return load_model(self._library, path, options, on_progress)
