@@ -1,0 +1,61 @@
+"""How facts travel: the bus, declared events, spans, and the handlers that come with the library.
+
+**What lives here.** `Bus` carries facts; `Event` and `declare_span` declare them; `Span` wraps a block
+into start, stop and exception; `attach_structlog` writes log lines; `MemoryHandler` and `record` keep
+facts for tests; `StrictBus` holds emitters to their declarations; `describe_events` writes the reference.
+This room knows no particular fact but its own (`HANDLER_FAILED`): every room declares its events in its
+own ``events.py``, named ``(room, thing, verb)``, with units in the measurement keys.
+
+**Who owns it and what always holds.** A bus is an object that is passed around; there is no global one.
+Handlers run in the thread that executes the event, at once, in the order of attachment. A handler that
+raises is detached, reported, and harms nobody else. A handler id is unique. A span that was opened is
+closed, by a cancellation too. Any thread may execute, attach or detach at any time, without a lock. With
+no handler, `Bus.execute` costs less than a microsecond.
+
+**What it may import.** `actorllama.errors`, `actorllama.options`, attrs, and structlog (late, for it is
+slow to import). Not trio: an event loop is nothing to a fact.
+
+**Why this way, and what we refused.** The semantics are those of BEAM telemetry (beam-telemetry/telemetry
+``telemetry.erl``: attach, execute, span, the failing handler). Handlers get the `Event`, not only its name,
+so that a handler can know what is private and how loud it is without a table of its own. Names are checked
+by `StrictBus` in tests rather than on every call in production. We refused asynchronous handlers (they
+would need a queue, and a queue needs a policy: a handler that wants one owns it) and log calls spread over
+the code (a log line is one view of a fact, and the least useful one to a dashboard). The standard logging
+module is the last resort for one thing only: a failed handler when nobody listens to such failures.
+
+**Read next.** ``event.py``, then ``bus.py``; ``span.py`` for how spans end.
+"""
+
+from __future__ import annotations
+
+from actorllama.telemetry.bus import Bus, Handler
+from actorllama.telemetry.event import Event, EventName, Level, Measurements, Metadata, describe_events
+from actorllama.telemetry.events import EVENTS, HANDLER_FAILED
+from actorllama.telemetry.memory_handler import MemoryHandler, Recorded, record
+from actorllama.telemetry.options import TelemetryOptions
+from actorllama.telemetry.span import Span
+from actorllama.telemetry.span_events import SpanEvents, declare_span
+from actorllama.telemetry.strict_bus import StrictBus
+from actorllama.telemetry.structlog_handler import attach_structlog
+
+__all__ = [
+    "EVENTS",
+    "HANDLER_FAILED",
+    "Bus",
+    "Event",
+    "EventName",
+    "Handler",
+    "Level",
+    "Measurements",
+    "MemoryHandler",
+    "Metadata",
+    "Recorded",
+    "Span",
+    "SpanEvents",
+    "StrictBus",
+    "TelemetryOptions",
+    "attach_structlog",
+    "declare_span",
+    "describe_events",
+    "record",
+]
