@@ -100,9 +100,8 @@ def _log(event: Event, measurements: Measurements, metadata: Metadata, config: _
     for key, value in metadata.items():
         is_hidden = key in event.private and not config.is_open
         fields[_free(key)] = _length(value) if is_hidden else _plain(value, is_open=config.is_open)
-    for key, value in measurements.items():
-        if not (config.is_human and key in _CLOCKS):
-            fields[key] = value
+    skipped = _CLOCKS if config.is_human else frozenset[str]()
+    fields |= {key: value for key, value in measurements.items() if key not in skipped}
     config.logger.log(rank, str(event), **fields)
 
 
