@@ -108,8 +108,6 @@ def _check_type(name: str, default: object, value: object) -> None:
         return
     if expected is float and type(value) is int:
         return
-    if expected not in (bool, int, float, str) and isinstance(value, expected):
-        return
     raise TypeError(f"{name!r} must be {expected.__name__}, not {type(value).__name__}: {value!r}")
 
 

@@ -1,0 +1,28 @@
+"""The whole configuration as one frozen value."""
+
+from __future__ import annotations
+
+from typing import get_type_hints
+
+import attrs
+from attrs import frozen
+
+from actorllama.config.merge import Sections
+from actorllama.telemetry import TelemetryOptions
+
+__all__ = ["SECTIONS", "Config"]
+
+
+@frozen(kw_only=True)
+class Config:
+    """Every option of every room; each field is a section, each section the option class of its room.
+
+    A room's options are added here and nowhere else: the TOML file, the variables and the arguments
+    follow from the fields.
+    """
+
+    telemetry: TelemetryOptions = attrs.field(factory=TelemetryOptions)
+
+
+SECTIONS: Sections = get_type_hints(Config)
+"""The sections by name, in the order of ``config/default.toml``."""
