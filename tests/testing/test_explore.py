@@ -1,0 +1,380 @@
+"""``explore`` finds what it promises to find, counts what it ran, and cleans up after itself."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+import trio
+import trio._core._run as trio_run
+from hypothesis import given, settings
+
+from actorllama.testing import (
+    Deadlock,
+    ExplorationRunning,
+    Livelock,
+    ScheduleFailed,
+    Strategy,
+    UncontrolledNondeterminism,
+    dfs,
+    explore,
+    fifo,
+    pct,
+    random,
+    replay,
+)
+from actorllama.testing.strategies import schedules
+
+
+async def lose_an_update(*, steps_between: int, results: set[int]) -> None:
+    """Count to 5 in one task while another one adds 1 without a lock."""
+    n = 0
+
+    async def count() -> None:
+        nonlocal n
+        for _ in range(5):
+            n += 1
+            await trio.lowlevel.checkpoint()
+
+    async def add_one() -> None:
+        nonlocal n
+        seen = n
+        for _ in range(steps_between):
+            await trio.lowlevel.checkpoint()
+        n = seen + 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(add_one)
+        nursery.start_soon(count)
+    results.add(n)
+
+
+async def four_updates_are_lost() -> None:
+    results: set[int] = set()
+    await lose_an_update(steps_between=1, results=results)
+    assert results != {1}, "five updates lost: the adder was held back for five steps"
+
+
+async def two_forks() -> None:
+    """Deadlock if both philosophers hold one fork."""
+    left, right = trio.Lock(), trio.Lock()
+
+    async def eat(first: trio.Lock, second: trio.Lock) -> None:
+        async with first, second:
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(eat, left, right)
+        nursery.start_soon(eat, right, left)
+
+
+async def fails_at_depth_three() -> None:
+    """Fail if all of ``b`` runs between the first and the second step of ``a``."""
+    seen: list[str] = []
+
+    async def step(name: str, n: int) -> None:
+        for i in range(n):
+            seen.append(f"{name}{i}")
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        for name in "abc":
+            nursery.start_soon(step, name, 4)
+    order = "".join(seen)
+    assert not (order.index("a0") < order.index("b0") and order.index("b3") < order.index("a1")), order
+
+
+def test_first_come_first_served_runs_one_schedule() -> None:
+    results: set[int] = set()
+
+    async def scenario() -> None:
+        await lose_an_update(steps_between=1, results=results)
+
+    exploration = explore(scenario, strategy=fifo())
+
+    assert (exploration.n_runs, exploration.n_distinct, exploration.is_complete) == (1, 1, False)
+    assert len(results) == 1
+
+
+def test_depth_first_search_completes_and_sees_every_outcome() -> None:
+    results: set[int] = set()
+
+    async def scenario() -> None:
+        await lose_an_update(steps_between=1, results=results)
+
+    exploration = explore(scenario, strategy=dfs())
+
+    assert exploration.is_complete
+    assert exploration.n_runs == exploration.n_distinct
+    assert results == {1, 2, 3, 4, 5, 6}
+
+
+def test_depth_first_search_runs_each_interleaving_once() -> None:
+    """Two tasks of two steps: the six orders of aabb, and the nursery's owner anywhere before its tasks."""
+    orders: list[str] = []
+
+    async def scenario() -> None:
+        order: list[str] = []
+
+        async def twice(name: str) -> None:
+            order.append(name)
+            await trio.lowlevel.checkpoint()
+            order.append(name)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(twice, "a")
+            nursery.start_soon(twice, "b")
+        orders.append("".join(order))
+
+    exploration = explore(scenario, strategy=dfs())
+
+    assert set(orders) == {"".join(order) for order in itertools.permutations("aabb")}
+    assert exploration.n_distinct == exploration.n_runs == len(orders)
+
+
+def test_a_delay_bound_limits_the_search() -> None:
+    bounded = [explore(fails_never, strategy=dfs(bound)).n_runs for bound in (0, 1, 2)]
+    assert bounded[0] == 1
+    assert bounded == sorted(set(bounded))
+
+
+def test_a_search_that_is_cut_short_says_so() -> None:
+    assert not explore(fails_never, strategy=dfs(max_runs=3)).is_complete
+
+
+async def fails_never() -> None:
+    await lose_an_update(steps_between=1, results=set())
+
+
+@pytest.mark.parametrize("strategy", [random(1, n_runs=300), pct(1, 3, n_runs=300), dfs()], ids=type)
+def test_a_bug_that_needs_a_long_delay_is_found(strategy: Strategy) -> None:
+    with pytest.raises(ScheduleFailed) as failed:
+        explore(four_updates_are_lost, strategy=strategy)
+    assert failed.value.needs_delay
+
+
+def test_the_replay_string_reproduces_the_failure_exactly() -> None:
+    with pytest.raises(ScheduleFailed) as first:
+        explore(four_updates_are_lost, strategy=pct(1, 3, n_runs=300))
+    with pytest.raises(ScheduleFailed) as again:
+        explore(four_updates_are_lost, strategy=replay(first.value.replay))
+    assert again.value.n_runs == 1
+    assert again.value.replay == first.value.replay
+    assert again.value.steps == first.value.steps
+    assert str(again.value.original) == str(first.value.original)
+
+
+def test_priorities_find_a_bug_of_depth_three() -> None:
+    with pytest.raises(ScheduleFailed):
+        explore(fails_at_depth_three, strategy=pct(0, 3, n_runs=200))
+    explore(fails_at_depth_three, strategy=fifo())
+
+
+def test_the_same_seed_runs_the_same_schedules() -> None:
+    def outcomes(seed: int) -> list[int]:
+        found: list[int] = []
+
+        async def scenario() -> None:
+            results: set[int] = set()
+            await lose_an_update(steps_between=1, results=results)
+            found.extend(results)
+
+        explore(scenario, strategy=random(seed, n_runs=20))
+        return found
+
+    assert outcomes(3) == outcomes(3)
+    assert outcomes(3) != outcomes(4)
+
+
+def test_a_deadlock_is_a_failure_that_names_who_waits_where() -> None:
+    with pytest.raises(ScheduleFailed) as failed:
+        explore(two_forks, strategy=dfs())
+    deadlock = failed.value.original
+    assert isinstance(deadlock, Deadlock)
+    waiting = [line for line in deadlock.blocked if line.startswith("eat ")]
+    assert len(waiting) == 2
+    assert all(".acquire()" in line and "test_explore.py:" in line for line in waiting)
+
+
+def test_a_deadlock_behind_a_shield_does_not_hang() -> None:
+    async def scenario() -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+    with pytest.raises(ScheduleFailed) as failed:
+        explore(scenario, strategy=fifo())
+    assert isinstance(failed.value.original, Deadlock)
+
+
+def test_waiting_with_a_deadline_is_no_deadlock() -> None:
+    async def scenario() -> None:
+        with trio.move_on_after(1e6):
+            await trio.sleep_forever()
+
+    assert explore(scenario, strategy=fifo()).n_runs == 1
+
+
+def test_a_scenario_that_never_ends_is_a_livelock() -> None:
+    async def scenario() -> None:
+        while True:
+            try:
+                await trio.lowlevel.checkpoint()
+            except trio.Cancelled:
+                continue  # the worst citizen: it ignores cancellation too
+
+    with pytest.raises(ScheduleFailed) as failed:
+        explore(scenario, strategy=fifo(), max_ticks=50)
+    assert isinstance(failed.value.original, Livelock)
+    assert failed.value.original.max_ticks == 50
+
+
+def test_the_invariant_is_checked_at_every_step() -> None:
+    inside = 0
+
+    async def scenario() -> None:
+        nonlocal inside
+        inside = 0
+
+        async def enter() -> None:
+            nonlocal inside
+            inside += 1
+            await trio.lowlevel.checkpoint()
+            inside -= 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(enter)
+            nursery.start_soon(enter)
+
+    def alone() -> None:
+        assert inside <= 1
+
+    with pytest.raises(ScheduleFailed) as failed:
+        explore(scenario, strategy=random(0), invariant=alone)
+    assert isinstance(failed.value.original, AssertionError)
+
+
+def test_clean_up_runs_after_a_finding() -> None:
+    cleaned: list[str] = []
+
+    async def scenario() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(10)
+            cleaned.append("yes")
+
+    with pytest.raises(ScheduleFailed):
+        explore(scenario, strategy=fifo())
+    assert cleaned == ["yes", "yes"]  # the finding, and the run that confirmed it
+
+
+def test_state_from_outside_the_scenario_is_called_out() -> None:
+    n_runs = 0
+
+    async def scenario() -> None:
+        nonlocal n_runs
+        n_runs += 1
+        assert n_runs != 3
+
+    with pytest.raises(UncontrolledNondeterminism):
+        explore(scenario, strategy=random(0, n_runs=5))
+
+
+def test_runs_are_compared_on_request() -> None:
+    n_runs = 0
+
+    async def scenario() -> None:
+        nonlocal n_runs
+        n_runs += 1
+        for _ in range(n_runs):
+            await trio.lowlevel.checkpoint()
+
+    explore(fails_never, strategy=random(0, n_runs=5), checks_determinism=True)
+    with pytest.raises(UncontrolledNondeterminism):
+        explore(scenario, strategy=fifo(), checks_determinism=True)
+
+
+def test_waiting_for_a_thread_is_called_out() -> None:
+    async def scenario() -> None:
+        await trio.to_thread.run_sync(lambda: None)
+
+    with pytest.raises(UncontrolledNondeterminism, match="thread"):
+        explore(scenario, strategy=fifo())
+
+
+def test_time_is_virtual_and_part_of_the_schedule() -> None:
+    async def scenario() -> None:
+        began = trio.current_time()
+        await trio.sleep(3600)
+        assert trio.current_time() == began + 3600
+
+    explore(scenario, strategy=fifo())
+
+
+@pytest.mark.parametrize("scenario", [fails_never, two_forks])
+def test_trio_gets_its_scheduler_back(scenario: Callable[[], object]) -> None:
+    before = trio_run._r, trio_run._ALLOW_DETERMINISTIC_SCHEDULING
+
+    async def run() -> None:
+        await (two_forks() if scenario is two_forks else fails_never())
+
+    try:
+        explore(run, strategy=dfs(3))
+    except ScheduleFailed:
+        assert scenario is two_forks
+    assert (trio_run._r, trio_run._ALLOW_DETERMINISTIC_SCHEDULING) == before
+
+
+def test_what_is_not_an_exception_passes_with_the_replay() -> None:
+    before = trio_run._r
+
+    async def scenario() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        explore(scenario, strategy=fifo())
+    assert interrupt.value.__notes__ == ["schedule: s1:"]
+    assert trio_run._r is before
+
+
+async def test_exploring_inside_a_loop_is_refused() -> None:
+    with pytest.raises(ExplorationRunning):
+        explore(fails_never)
+
+
+async def test_other_threads_may_explore_while_a_loop_runs() -> None:
+    exploration = await trio.to_thread.run_sync(lambda: explore(fails_never, strategy=random(0, n_runs=3)))
+    assert exploration.n_runs == 3
+
+
+def test_an_exploration_inside_another_one_is_refused() -> None:
+    async def scenario() -> None:
+        explore(fails_never)
+
+    with pytest.raises(ScheduleFailed) as failed:
+        explore(scenario, strategy=fifo())
+    assert isinstance(failed.value.original, ExplorationRunning)
+
+
+@pytest.mark.slow
+def test_under_hypothesis_schedules_differ_and_shrink_to_few_delays() -> None:
+    seen: set[str] = set()
+
+    @settings(max_examples=200, database=None, deadline=None, derandomize=True)
+    @given(schedule=schedules())
+    def law(schedule: Strategy) -> None:
+        seen.add(repr(schedule))
+        explore(three_updates_are_lost, strategy=schedule)
+
+    with pytest.raises(ScheduleFailed) as failed:
+        law()
+    assert len(seen) > 20
+    assert len(failed.value.replay.removeprefix("s1:").split(".")) <= 4, failed.value.replay
+
+
+async def three_updates_are_lost() -> None:
+    results: set[int] = set()
+    await lose_an_update(steps_between=1, results=results)
+    assert results != {3}
