@@ -13,7 +13,7 @@ __all__ = ["Kind", "Span", "kind_of"]
 Kind: TypeAlias = Literal["error", "cancelled", "exit"]
 
 
-class Carrier(Protocol):
+class _Carrier(Protocol):
     """What a span needs of its bus; said here, so that the two modules need not import each other."""
 
     def monotonic_s(self) -> float: ...
@@ -33,7 +33,7 @@ class Span:
 
     __slots__ = ("_began_s", "_bus", "_events", "_measurements", "_metadata", "span_id")
 
-    def __init__(self, bus: Carrier, events: SpanEvents, metadata: Metadata, span_id: int) -> None:
+    def __init__(self, bus: _Carrier, events: SpanEvents, metadata: Metadata, span_id: int) -> None:
         """Prepare the span; `Bus.span` does this."""
         self.span_id = span_id
         self._bus = bus
