@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Mapping, Sized
-from typing import Protocol, TextIO
+from collections.abc import Mapping, Sequence, Sized
+from typing import Protocol, TextIO, cast
 
 from attrs import frozen
 
@@ -46,8 +46,8 @@ def attach_structlog(
 
     structlog's global configuration is neither read nor changed. The event's dotted name is the line's
     message; measurements and metadata are its fields. Private metadata (a user's or a model's words) is
-    replaced by its length, and an error's message is left out where it may quote them, unless
-    ``options.log_prompts``.
+    replaced by its length, an error's message is left out where it may quote them, and an object without
+    words of its own (``__str__``) is told by its type, unless ``options.log_prompts``.
 
     Args:
         bus: Where to listen.
@@ -122,7 +122,11 @@ def _plain(value: object, *, is_open: bool) -> object:
         return f"<{len(value)} bytes>"
     if isinstance(value, BaseException):
         return _tell_error(value, is_open=is_open)
-    return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item, is_open=is_open) for item in cast("Sequence[object]", value)]
+    # A class that has words of its own means them to be read; a generated repr may hold anything.
+    has_words = type(value).__str__ is not object.__str__
+    return str(value) if is_open or has_words else f"<{type(value).__name__}>"
 
 
 def _tell_error(error: BaseException, *, is_open: bool) -> str:

@@ -2,6 +2,7 @@ import io
 import json
 
 import pytest
+from attrs import frozen
 
 from actorllama.errors import ModelLoadError, RequestError
 from actorllama.telemetry import (
@@ -135,12 +136,28 @@ def test_an_error_that_was_never_raised_is_told_by_kind() -> None:
 def test_values_that_json_does_not_know_become_words_and_taken_keys_step_aside() -> None:
     bus, out = Bus(), io.StringIO()
     attach_structlog(bus, stream=out)
-    bus.execute(TURN.stop, {}, {"event": TURN.start, "payload": ("a", 1)})
+    bus.execute(TURN.stop, {}, {"event": TURN.start, "payload": ("a", 1, TURN.stop)})
 
     (line,) = lines_of(out)
     assert line["event"] == "engine.turn.stop"
     assert line["event_"] == "engine.turn.start"
-    assert line["payload"] == "('a', 1)"
+    assert line["payload"] == ["a", 1, "engine.turn.stop"]
+
+
+@frozen(kw_only=True)
+class Message:
+    prompt: str
+
+
+@pytest.mark.parametrize(
+    ("is_open", "expected"), [(False, "<Message>"), (True, "Message(prompt='my secret')")]
+)
+def test_an_object_without_words_of_its_own_is_told_by_its_type(is_open: bool, expected: str) -> None:
+    bus, out = Bus(), io.StringIO()
+    attach_structlog(bus, TelemetryOptions(log_prompts=is_open), stream=out)
+    bus.execute(TURN.stop, {}, {"payload": Message(prompt="my secret")})
+
+    assert lines_of(out)[0]["payload"] == expected
 
 
 @pytest.mark.parametrize(("log_level", "expected"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
