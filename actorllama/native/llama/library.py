@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -45,7 +46,12 @@ class LlamaLibrary:
 
     def __init__(self) -> None:
         """Initialise the backend and take over its log."""
-        self._log = structlog.get_logger("llama.cpp")
+        # Through the standard library's levels, so that a program that configured nothing sees nothing.
+        self._log = structlog.wrap_logger(
+            logging.getLogger("actorllama.llama_cpp"),
+            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
         self._local = threading.local()
         self._partial = ""
         self._partial_level = "info"
@@ -92,9 +98,9 @@ class LlamaLibrary:
             collected.append(line)
         # Errors come back to the caller as typed errors; in the log they are detail.
         if name == "warning":
-            self._log.info(line, source="llama.cpp")
+            self._log.info(line)
         else:
-            self._log.debug(line, source="llama.cpp", level_there=name)
+            self._log.debug(line, level_there=name)
 
 
 def _device_names() -> tuple[str, ...]:

@@ -1,0 +1,47 @@
+"""What the model actor may ask of its engine loop: frozen values that could cross a process."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from attrs import frozen
+
+from actorllama.ids import SeqId, TurnId
+from actorllama.native import SamplingParams
+
+__all__ = ["CancelTurn", "Command", "GrantCredit", "StartTurn"]
+
+
+@frozen(kw_only=True)
+class StartTurn:
+    """Begin a turn on a leased sequence."""
+
+    turn_id: TurnId
+    seq_id: SeqId
+    prompt: tuple[int, ...]
+    """Token ids, shape ``(n_prompt,)``, ``1 <= n_prompt < ctx_per_seq``."""
+    sampling: SamplingParams
+    max_tokens: int | None
+    """Tokens to generate at most; ``None`` is until the sequence is full."""
+    stop: tuple[str, ...] = ()
+    credit: int | None = None
+    """Tokens that may be produced before the reader grants more; ``None`` is no reader to wait for."""
+
+
+@frozen(kw_only=True)
+class GrantCredit:
+    """The reader has consumed this many tokens."""
+
+    turn_id: TurnId
+    n_tokens: int
+
+
+@frozen(kw_only=True)
+class CancelTurn:
+    """Stop a turn before the next step; its sequence is cleared."""
+
+    turn_id: TurnId
+    reason: str
+
+
+Command: TypeAlias = StartTurn | GrantCredit | CancelTurn

@@ -1,0 +1,59 @@
+"""What an engine loop remembers about a turn that is running."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from actorllama.engine.commands import StartTurn
+from actorllama.engine.reports import FinishReason, TurnEnd
+from actorllama.engine.text import TextAssembler
+from actorllama.errors import EngineError
+from actorllama.native import NativeSampler
+
+__all__ = ["LiveTurn"]
+
+
+@define(kw_only=True, eq=False)
+class LiveTurn:
+    """A running turn. Owner: its engine loop; never leaves the host thread."""
+
+    command: StartTurn
+    sampler: NativeSampler
+    text: TextAssembler
+    started_at_s: float
+    n_past: int = 0
+    """Cells of the sequence that are computed."""
+    tokens: list[int]
+    """Generated so far; the last one is pending: chosen, not computed yet."""
+    credit: int | None
+    n_steps: int = 0
+    first_token_at_s: float | None = None
+
+    @property
+    def n_prompt_left(self) -> int:
+        """Tokens of the prompt that are not computed yet."""
+        return len(self.command.prompt) - self.n_past
+
+    def end(
+        self, reason: FinishReason, *, now_s: float, error: EngineError | None = None
+    ) -> TurnEnd:
+        """Describe the outcome and free the sampler."""
+        if reason != "stop":
+            self.text.finish()
+        n_draws = self.sampler.n_draws
+        self.sampler.close()
+        return TurnEnd(
+            turn_id=self.command.turn_id,
+            seq_id=self.command.seq_id,
+            finish_reason=reason,
+            stop=self.text.stop,
+            text=self.text.text,
+            tokens=tuple(self.tokens),
+            n_prompt=len(self.command.prompt),
+            n_draws=n_draws,
+            n_steps=self.n_steps,
+            started_at_s=self.started_at_s,
+            first_token_at_s=self.first_token_at_s,
+            ended_at_s=now_s,
+            error=error,
+        )

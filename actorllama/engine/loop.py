@@ -1,0 +1,226 @@
+"""The engine loop of one context: commands in, steps, reports out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+from actorllama.engine.commands import CancelTurn, Command, GrantCredit, StartTurn
+from actorllama.engine.live_turn import LiveTurn
+from actorllama.engine.plan import PrefillView, StepPlan, plan_step
+from actorllama.engine.reports import FinishReason, LoopStatistics, Piece, StepReport, TurnEnd
+from actorllama.engine.text import TextAssembler
+from actorllama.errors import DecodeError
+from actorllama.native import InferenceContext, StepBatch, Vocabulary
+
+__all__ = ["EngineLoop"]
+
+
+class EngineLoop:
+    """Continuous batching over the sequences of one context.
+
+    Knows no thread, no queue and no event loop: ``apply`` and ``step`` are called by whoever owns
+    it, so tests drive it directly and it could live in another process.
+
+    Owner: the engine host's thread. ``post`` gets a report whenever a step brought something that
+    somebody waits for.
+    """
+
+    def __init__(
+        self,
+        *,
+        context: InferenceContext,
+        vocabulary: Vocabulary,
+        post: Callable[[StepReport], None],
+        n_mixed: int,
+    ) -> None:
+        """Run turns on ``context``; ``n_mixed`` bounds prompt tokens in a step that also decodes."""
+        self._context = context
+        self._vocabulary = vocabulary
+        self._post = post
+        self._n_mixed = n_mixed
+        self._facts = context.facts
+        self._live: dict[int, LiveTurn] = {}
+        self._by_seq: dict[int, LiveTurn] = {}
+        self._pieces: list[Piece] = []
+        self._ended: list[TurnEnd] = []
+        self._n_steps = self._n_prefilled = self._n_decoded = 0
+        self._decode_s = self._sample_s = 0.0
+
+    @property
+    def is_runnable(self) -> bool:
+        """Whether a step would compute something."""
+        return any(turn.credit is None or turn.credit > 0 or turn.n_prompt_left for turn in self._live.values())
+
+    def statistics(self) -> LoopStatistics:
+        """Return what was done so far."""
+        return LoopStatistics(
+            n_steps=self._n_steps,
+            n_prefilled=self._n_prefilled,
+            n_decoded=self._n_decoded,
+            n_live=len(self._live),
+            decode_s=self._decode_s,
+            sample_s=self._sample_s,
+        )
+
+    def apply(self, command: Command) -> None:
+        """Take one command; those about a turn that has ended are too late and change nothing."""
+        match command:
+            case StartTurn():
+                self._start(command)
+            case GrantCredit():
+                turn = self._live.get(command.turn_id)
+                if turn is not None and turn.credit is not None:
+                    turn.credit += command.n_tokens
+            case CancelTurn():
+                turn = self._live.get(command.turn_id)
+                if turn is not None:
+                    self._end(turn, "cancelled")
+                    self._context.clear_sequence(turn.command.seq_id)
+                    self._flush()
+
+    def step(self) -> None:
+        """Compute one batch, choose tokens, and post what it brought.
+
+        Raises:
+            DecodeError: The context is in doubt; the owner must drop it.
+        """
+        plan = self._plan()
+        if plan.n_tokens == 0:
+            return
+        began = perf_counter()
+        try:
+            self._context.decode(self._batch(plan))
+        except DecodeError as exc:
+            if not exc.is_retryable:
+                raise
+            self._shed(plan, exc)
+            return
+        decoded = perf_counter()
+        self._n_steps += 1
+        self._decode_s += decoded - began
+        self._advance(plan, decoded)
+        self._sample_s += perf_counter() - decoded
+        self._flush()
+
+    def close(self) -> None:
+        """Free the samplers of whatever still runs; nothing is posted."""
+        for turn in self._live.values():
+            turn.sampler.close()
+        self._live.clear()
+        self._by_seq.clear()
+
+    def _start(self, command: StartTurn) -> None:
+        # Whatever an earlier turn left in the sequence is not this turn's.
+        self._context.clear_sequence(command.seq_id)
+        turn = LiveTurn(
+            command=command,
+            sampler=self._context.new_sampler(command.sampling, command.prompt),
+            text=TextAssembler(command.stop),
+            started_at_s=perf_counter(),
+            tokens=[],
+            credit=command.credit,
+        )
+        self._live[command.turn_id] = turn
+        self._by_seq[command.seq_id] = turn
+
+    def _plan(self) -> StepPlan:
+        decoding: list[int] = []
+        prefilling: list[PrefillView] = []
+        for turn in self._live.values():
+            n_left = turn.n_prompt_left
+            if n_left > 0:
+                prefilling.append(PrefillView(turn.command.seq_id, n_left))
+            elif turn.credit is None or turn.credit > 0:
+                decoding.append(turn.command.seq_id)
+        return plan_step(decoding, prefilling, n_batch=self._facts.n_batch, n_mixed=self._n_mixed)
+
+    def _batch(self, plan: StepPlan) -> StepBatch:
+        tokens: list[int] = []
+        positions: list[int] = []
+        seq_ids: list[int] = list(plan.decode)
+        outputs: list[int] = list(range(len(plan.decode)))
+        for seq_id in plan.decode:
+            turn = self._by_seq[seq_id]
+            tokens.append(turn.tokens[-1])
+            positions.append(turn.n_past)
+        for chunk in plan.prefill:
+            turn = self._by_seq[chunk.seq_id]
+            first, end = turn.n_past, turn.n_past + chunk.n_tokens
+            tokens.extend(turn.command.prompt[first:end])
+            positions.extend(range(first, end))
+            seq_ids.extend([chunk.seq_id] * chunk.n_tokens)
+            if chunk.n_tokens == turn.n_prompt_left:
+                outputs.append(len(tokens) - 1)
+        return StepBatch(tokens=tokens, positions=positions, seq_ids=seq_ids, outputs=outputs)
+
+    def _advance(self, plan: StepPlan, now_s: float) -> None:
+        """Choose a token for every sequence whose row has logits, and end what is finished."""
+        choosing = [self._by_seq[seq_id] for seq_id in plan.decode]
+        for turn in choosing:
+            turn.n_past += 1
+            turn.n_steps += 1
+        self._n_decoded += len(choosing)
+        for chunk in plan.prefill:
+            turn = self._by_seq[chunk.seq_id]
+            turn.n_past += chunk.n_tokens
+            turn.n_steps += 1
+            self._n_prefilled += chunk.n_tokens
+            if turn.n_prompt_left == 0:
+                turn.first_token_at_s = now_s
+                choosing.append(turn)
+        if not choosing:
+            return
+        chosen = self._context.sample([turn.sampler for turn in choosing], range(len(choosing)))
+        for turn, token in zip(choosing, chosen, strict=True):
+            self._take(turn, token)
+
+    def _take(self, turn: LiveTurn, token: int) -> None:
+        turn.tokens.append(token)
+        if turn.credit is not None:
+            turn.credit -= 1
+        if self._vocabulary.is_end(token):
+            self._end(turn, "end")
+            return
+        text = turn.text.feed(self._vocabulary.piece(token))
+        if turn.command.credit is not None:
+            self._pieces.append(Piece(turn.command.turn_id, text, 1))
+        reason = self._finish_reason(turn)
+        if reason is not None:
+            self._end(turn, reason)
+
+    def _finish_reason(self, turn: LiveTurn) -> FinishReason | None:
+        if turn.text.stop is not None:
+            return "stop"
+        max_tokens = turn.command.max_tokens
+        if max_tokens is not None and len(turn.tokens) >= max_tokens:
+            return "length"
+        # The pending token would need a cell that the sequence does not have.
+        return "context" if turn.n_past >= self._facts.ctx_per_seq else None
+
+    def _end(self, turn: LiveTurn, reason: FinishReason, error: DecodeError | None = None) -> None:
+        del self._live[turn.command.turn_id]
+        del self._by_seq[turn.command.seq_id]
+        emitted = len(turn.text.text)
+        end = turn.end(reason, now_s=perf_counter(), error=error)
+        if turn.command.credit is not None and len(end.text) > emitted:
+            self._pieces.append(Piece(end.turn_id, end.text[emitted:], 0))
+        self._ended.append(end)
+
+    def _shed(self, plan: StepPlan, error: DecodeError) -> None:
+        # llama.cpp found no cells and put its memory back as it was. With the layouts that we open
+        # every sequence has its cells, so this is rare (fragmented shared layout): give up the
+        # youngest turn of the batch, so that the others go on, and tell its caller.
+        seq_ids = {*plan.decode, *(chunk.seq_id for chunk in plan.prefill)}
+        youngest = [turn for turn in self._live.values() if turn.command.seq_id in seq_ids][-1]
+        self._end(youngest, "error", error)
+        self._context.clear_sequence(youngest.command.seq_id)
+        self._flush()
+
+    def _flush(self) -> None:
+        if not self._pieces and not self._ended:
+            return
+        report = StepReport(pieces=tuple(self._pieces), ended=tuple(self._ended), statistics=self.statistics())
+        self._pieces.clear()
+        self._ended.clear()
+        self._post(report)

@@ -1,0 +1,76 @@
+"""What an engine loop tells its model actor: frozen values, posted once per step."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from attrs import frozen
+
+from actorllama.errors import EngineError
+from actorllama.ids import SeqId, TurnId
+
+__all__ = ["FinishReason", "LoopFailed", "LoopStatistics", "Piece", "Report", "StepReport", "TurnEnd"]
+
+FinishReason: TypeAlias = Literal["end", "stop", "length", "context", "cancelled", "error"]
+"""Why a turn ended: an end-of-generation token, a stop string, ``max_tokens``, a full sequence, a
+cancellation, or an error."""
+
+
+class Piece(NamedTuple):
+    """Text that became safe to show. A tuple, not an attrs value: one is made per token."""
+
+    turn_id: TurnId
+    text: str
+    n_tokens: int
+
+
+@frozen(kw_only=True)
+class TurnEnd:
+    """A turn's whole outcome; nothing more comes about it."""
+
+    turn_id: TurnId
+    seq_id: SeqId
+    finish_reason: FinishReason
+    stop: str | None
+    text: str
+    tokens: tuple[int, ...]
+    n_prompt: int
+    n_draws: int
+    n_steps: int
+    started_at_s: float
+    first_token_at_s: float | None
+    ended_at_s: float
+    error: EngineError | None = None
+
+
+@frozen(kw_only=True)
+class LoopStatistics:
+    """What a loop has done since it started."""
+
+    n_steps: int
+    n_prefilled: int
+    n_decoded: int
+    n_live: int
+    decode_s: float
+    """Seconds inside ``llama_decode``."""
+    sample_s: float
+    """Seconds choosing tokens and assembling text."""
+
+
+@frozen(kw_only=True)
+class StepReport:
+    """What one step brought."""
+
+    pieces: tuple[Piece, ...]
+    ended: tuple[TurnEnd, ...]
+    statistics: LoopStatistics
+
+
+@frozen(kw_only=True)
+class LoopFailed:
+    """The loop met an error that leaves the context in doubt; it takes no more steps."""
+
+    error: Exception
+
+
+Report: TypeAlias = StepReport | LoopFailed

@@ -1,0 +1,81 @@
+"""From token bytes to text that is safe to show: whole characters, no stop string."""
+
+from __future__ import annotations
+
+import codecs
+
+__all__ = ["TextAssembler"]
+
+
+class TextAssembler:
+    """Assemble one turn's text.
+
+    Bytes of an unfinished character are held back until it is whole. Text that may still become a
+    stop string is held back until it cannot, so that no part of a stop string is ever emitted, even
+    when it is spread over tokens.
+
+    Owner: the engine loop, one per live turn.
+    """
+
+    __slots__ = ("_decoder", "_emitted", "_held", "_longest", "_stops", "stop")
+
+    def __init__(self, stops: tuple[str, ...] = ()) -> None:
+        """Watch for these stop strings; the one found first in the text wins."""
+        self._stops = stops
+        self._longest = max((len(stop) for stop in stops), default=0)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+        self._emitted: list[str] = []
+        self.stop: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Everything emitted so far."""
+        return "".join(self._emitted)
+
+    def feed(self, piece: bytes) -> str:
+        """Add a token's bytes; return the text that became safe, often empty.
+
+        After a stop string was found (``self.stop``), nothing more is emitted.
+        """
+        fresh = self._decoder.decode(piece)
+        if not self._stops:
+            if fresh:
+                self._emitted.append(fresh)
+            return fresh
+        if self.stop is not None:
+            return ""
+        return self._emit_before_stop(self._held + fresh)
+
+    def finish(self) -> str:
+        """Emit what was held back for a stop string that did not come.
+
+        Bytes of a character that never became whole are dropped: they are not text yet, and a
+        continuation of the turn may complete them.
+        """
+        safe, self._held = self._held, ""
+        if self.stop is not None or not safe:
+            return ""
+        self._emitted.append(safe)
+        return safe
+
+    def _emit_before_stop(self, text: str) -> str:
+        found = [(at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
+        if found:
+            # Leftmost wins; of two at the same place the longer one.
+            at, self.stop = min(found, key=lambda hit: (hit[0], -len(hit[1])))
+            safe, self._held = text[:at], ""
+        else:
+            cut = len(text) - self._n_undecided(text)
+            safe, self._held = text[:cut], text[cut:]
+        if safe:
+            self._emitted.append(safe)
+        return safe
+
+    def _n_undecided(self, text: str) -> int:
+        """Return the length of the longest tail that some stop string begins with."""
+        for n in range(min(self._longest - 1, len(text)), 0, -1):
+            tail = text[len(text) - n :]
+            if any(stop.startswith(tail) for stop in self._stops):
+                return n
+        return 0
