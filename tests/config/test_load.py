@@ -43,7 +43,7 @@ def test_other_variables_are_none_of_our_business() -> None:
 @pytest.mark.parametrize(
     ("text", "field", "hint"),
     [
-        ('[telemtry]\nlog_level = "info"', "telemtry", "Did you mean telemetry?"),
+        ('[telemetrx]\nlog_level = "info"', "telemetrx", "Did you mean telemetry?"),
         ('[telemetry]\nlog_levl = "info"', "telemetry.log_levl", "Did you mean log_level?"),
         ('[telemetry]\nzzz = "info"', "telemetry.zzz", "Known: log_format, log_level, log_prompts."),
         ('[telemetry]\nlog_level = "loud"', "telemetry.log_level", "debug, info, warning, error"),
