@@ -13,6 +13,12 @@
     │  ├─ StartRefused                        .child .reason
     │  ├─ CallingSelf                         .ref
     │  ├─ CallTimeout (TimeoutError)          .ref .timeout_s
+    │  ├─ BadReturn                           .callback .value
+    │  ├─ BadTransition                       .machine .source .event .target
+    │  ├─ ChildConflict                       .child .state
+    │  ├─ ChildNotFound (LookupError)         .child
+    │  ├─ TooManyChildren                     .n_children .max_children
+    │  ├─ NotJoined (LookupError)             .group .ref
     │  └─ RestartIntensityReached             .child .n_restarts .period_s
     ├─ EngineError
     │  ├─ ModelLoadError                      .path .reason
@@ -44,11 +50,15 @@ __all__ = [
     "ActorExited",
     "ActorLlamaError",
     "ActorNotFound",
+    "BadReturn",
+    "BadTransition",
     "Busy",
     "CacheError",
     "CallTimeout",
     "CallingSelf",
     "ChatTemplateError",
+    "ChildConflict",
+    "ChildNotFound",
     "ConfigError",
     "ContextFull",
     "DecodeError",
@@ -60,6 +70,7 @@ __all__ = [
     "ModelUnavailable",
     "NameTaken",
     "NoFreeSlot",
+    "NotJoined",
     "RequestError",
     "RestartIntensityReached",
     "SnapshotCorrupt",
@@ -67,6 +78,7 @@ __all__ = [
     "StartRefused",
     "StateError",
     "TierFull",
+    "TooManyChildren",
     "TurnCancelled",
     "TurnTimeout",
 ]
@@ -169,6 +181,71 @@ class CallTimeout(ActorError, TimeoutError):
         self.ref = ref
         self.timeout_s = timeout_s
         super().__init__(f"{ref!r} did not reply within {timeout_s} s. Raise timeout_s, or look at its mailbox.")
+
+
+class BadReturn(ActorError):
+    """A callback returned what it may not return; the actor crashes with this."""
+
+    def __init__(self, *, callback: str, value: object) -> None:
+        """Name the callback and what it returned."""
+        self.callback = callback
+        self.value = value
+        super().__init__(f"{callback} returned {_short(value)}. Return one of the outcomes that it declares.")
+
+
+class BadTransition(ActorError):
+    """A state machine made a change that its table does not list; it crashes with this."""
+
+    def __init__(self, *, machine: str, source: str, event: str, target: str) -> None:
+        """Name the change."""
+        self.machine = machine
+        self.source = source
+        self.event = event
+        self.target = target
+        super().__init__(
+            f"{machine} went from {source} to {target} on {event}, which its table does not allow. "
+            "Mend the handler, or add the arrow."
+        )
+
+
+class ChildConflict(ActorError):
+    """A supervisor's child is not in the state that the request needs."""
+
+    def __init__(self, *, child: str, state: str, ref: object = None) -> None:
+        """Name the child and what OTP calls its state: ``already_started``, ``running``, ``restarting``, ..."""
+        self.child = child
+        self.state = state
+        self.ref = ref
+        super().__init__(f"child {child!r}: {state}. Look at which_children(), then terminate or delete it first.")
+
+
+class ChildNotFound(ActorError, LookupError):
+    """A supervisor has no such child."""
+
+    def __init__(self, *, child: str) -> None:
+        """Name the child."""
+        self.child = child
+        super().__init__(f"no child {child!r} here. Look at which_children().")
+
+
+class TooManyChildren(ActorError):
+    """A dynamic supervisor has as many children as it may."""
+
+    def __init__(self, *, n_children: int, max_children: int) -> None:
+        """Give both numbers."""
+        self.n_children = n_children
+        self.max_children = max_children
+        super().__init__(f"{n_children} of at most {max_children} children run. Stop one, or raise max_children.")
+
+
+class NotJoined(ActorError, LookupError):
+    """An actor left a group that it is not in."""
+
+    def __init__(self, *, group: str, ref: object) -> None:
+        """Name the group and the actor."""
+        self.group = group
+        self.ref = ref
+        super().__init__(f"{ref!r} is not in group {group!r}. Join it first.")
 
 
 class RestartIntensityReached(ActorError):

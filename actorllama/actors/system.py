@@ -1,0 +1,308 @@
+"""A system: one flat nursery, the names, the timers, the reaper; and the order in which it ends."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+from attrs import field, frozen
+
+from actorllama.actors.living import Living
+from actorllama.actors.loop import Loop
+from actorllama.actors.mailbox import Overflow
+from actorllama.actors.notice import Monitor
+from actorllama.actors.process import Process
+from actorllama.actors.reaper import NativeRunner, Reaper, run_in_thread
+from actorllama.actors.reason import ExitReason, Killed, NoProcess, Shutdown
+from actorllama.actors.ref import Ref
+from actorllama.actors.registry import Registry
+from actorllama.actors.spec import ChildSpec, ShutdownGrace
+from actorllama.actors.stopping import stop_process
+from actorllama.actors.timers import Timers
+from actorllama.errors import NameTaken, StartRefused
+from actorllama.telemetry import Bus
+
+__all__ = ["System", "open_system"]
+
+
+class System:
+    """Everything that actors of one tree share.
+
+    Tasks live in one flat nursery; who looks after whom is data. So a crash cancels nobody, and children
+    can be stopped one by one in a chosen order.
+
+    Owner: the ``async with open_system()`` block.
+    """
+
+    def __init__(
+        self, *, name: str, bus: Bus, nursery: trio.Nursery, runner: NativeRunner, messages_per_step: int
+    ) -> None:
+        """Made by :func:`open_system`."""
+        self.name = name
+        self.bus = bus
+        self.timers = Timers()
+        self.names = Registry()
+        self.reaper = Reaper(nursery=nursery, runner=runner, bus=bus)
+        self.messages_per_step = messages_per_step
+        self._nursery = nursery
+        self._registries: list[Registry] = [self.names]
+        self._processes: dict[Ref, Process] = {}
+        self._n_started = 0
+        self._signals: deque[Callable[[], None]] = deque()
+        self._is_delivering = False
+        self._is_closing = False
+        self._changed = trio.Event()
+        self._interrupt: BaseException | None = None
+
+    def __repr__(self) -> str:
+        """Show the name and the number of live actors."""
+        return f"<System {self.name} n_actors={len(self._processes)}>"
+
+    # -- starting and sending ------------------------------------------------------------------
+
+    async def start(
+        self,
+        start: Callable[[], Living],
+        *,
+        name: str | None = None,
+        mailbox_capacity: int = 64,
+        overflow: Overflow = "refuse",
+        shutdown: ShutdownGrace | None = None,
+        init_timeout_s: float = math.inf,
+    ) -> Ref:
+        """Start an actor that no supervisor looks after; the system stops it at its end.
+
+        Returns:
+            Its reference, after ``init`` has succeeded. After ``Ignore`` the reference is a dead one.
+
+        Raises:
+            StartRefused: ``init`` refused, raised, or took too long; or the system is closing.
+            NameTaken: The name has a live holder; ``init`` did not run.
+        """
+        spec = ChildSpec(
+            id=name or "actor",
+            start=start,
+            restart="temporary",
+            shutdown=shutdown,
+            name=name,
+            mailbox_capacity=mailbox_capacity,
+            overflow=overflow,
+            init_timeout_s=init_timeout_s,
+        )
+        return (await self.start_process(spec, parent=None)).ref
+
+    def kill(self, ref: Ref, *, why: str) -> None:
+        """End an actor at once; it cannot refuse, and ``terminate`` does not run."""
+        process = self._processes.get(ref)
+        if process is not None:
+            process.die(Killed(why))
+
+    def send_exit(self, ref: Ref, reason: ExitReason, *, sender: Ref | None = None) -> None:
+        """Send an exit signal: ends the actor at once, unless it traps exits or the reason is ``Normal``.
+
+        An actor's parent asks for an orderly end instead: ``terminate`` runs.
+        """
+        process = self._processes.get(ref)
+        if process is None:
+            return
+        if sender is not None and process.parent is not None and process.parent.ref is sender:
+            process.request_shutdown(reason)
+        elif isinstance(reason, Killed):
+            process.die(reason)
+        else:
+            process.receive_exit(sender, reason)
+
+    def monitor(self, target: Ref | str) -> Monitor:
+        """Watch an actor from code that is no actor: ``down = await monitor.wait()``."""
+        ref = self.whereis(target) if isinstance(target, str) else target
+        monitor = Monitor(ref=ref, name=target if isinstance(target, str) else target.name, deliver=None)
+        process = None if ref is None else self.process_of(ref)
+        if process is None:
+            monitor.fire(NoProcess())
+        else:
+            process.watch(monitor)
+        return monitor
+
+    def demonitor(self, monitor: Monitor) -> None:
+        """Stop watching."""
+        monitor.disarm()
+
+    def whereis(self, name: str) -> Ref | None:
+        """Find a live actor by name; it may be dead an instant later."""
+        return self.names.whereis(name)
+
+    def refs(self) -> tuple[Ref, ...]:
+        """List the live actors, eldest first."""
+        return tuple(self._processes)
+
+    # -- the kernel's side ---------------------------------------------------------------------
+
+    def process_of(self, ref: Ref) -> Process | None:
+        """Find the live process behind a reference."""
+        return self._processes.get(ref)
+
+    async def start_process(self, spec: ChildSpec, *, parent: Process | None) -> Process:
+        """Start a process and wait for its init; whoever is cancelled here kills what it was starting."""
+        if self._is_closing and (parent is None or parent.exit_reason is not None):
+            raise StartRefused(child=spec.name or spec.id, reason="the system is closing")
+        process = self._spawn(spec, parent)
+        try:
+            with (
+                trio.move_on_after(spec.init_timeout_s)
+                if spec.init_timeout_s < math.inf
+                else trio.CancelScope()
+            ):
+                await process.started.wait()
+        except trio.Cancelled:
+            process.die(Killed("the start was cancelled"))
+            raise
+        if not process.started.is_set():
+            process.die(Killed(f"init took longer than {spec.init_timeout_s} s"))
+        if process.start_error is not None:
+            raise process.start_error
+        if not (process.has_started or process.is_ignored):
+            raise StartRefused(child=process.ref.name, reason=process.exit_reason)
+        return process
+
+    def _spawn(self, spec: ChildSpec, parent: Process | None) -> Process:
+        if spec.name is not None and (holder := self.names.whereis(spec.name)) is not None:
+            raise NameTaken(name=spec.name, ref=holder)
+        self._n_started += 1
+        process = Process(self, pid=self._n_started, spec=spec, parent=parent)
+        self._processes[process.ref] = process
+        if spec.name is not None:
+            self.names.register(spec.name, process.ref)
+        self._nursery.start_soon(Loop(self, process).run, name=repr(process.ref))
+        return process
+
+    def deliver(self, signal: Callable[[], None]) -> None:
+        """Run a signal after those under way: deaths that cause deaths do not recurse."""
+        self._signals.append(signal)
+        if self._is_delivering:
+            return
+        self._is_delivering = True
+        try:
+            while self._signals:
+                self._signals.popleft()()
+        finally:
+            self._is_delivering = False
+
+    def forget(self, process: Process) -> None:
+        """The process is dead: free its names before anybody hears of it."""
+        self._processes.pop(process.ref, None)
+        for registry in self._registries:
+            registry.forget(process.ref)
+        self._changed.set()
+
+    def abort(self, exc: BaseException) -> None:
+        """An interrupt reached an actor: take the system down in order, then raise it."""
+        self._interrupt = exc
+        self.request_close()
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def request_close(self) -> None:
+        """Begin to end; may be called at any time, any number of times."""
+        self._is_closing = True
+        self._changed.set()
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Serve timers until asked to close, then stop what was started last first."""
+        async with trio.open_nursery() as service:
+            service.start_soon(self.timers.run)
+            task_status.started()
+            while not self._is_closing:
+                await self._wait_for_change()
+            while self._processes:
+                roots = [process for process in self._processes.values() if process.parent is None]
+                if roots:
+                    await stop_process(roots[-1], Shutdown())
+                else:
+                    await self._wait_for_change()
+            service.cancel_scope.cancel()
+
+    async def _wait_for_change(self) -> None:
+        self._changed = trio.Event()
+        await self._changed.wait()
+
+    def raise_interrupt(self) -> None:
+        """Raise what made an actor abort the system, if anything did."""
+        if self._interrupt is not None:
+            raise self._interrupt
+
+
+@asynccontextmanager
+async def open_system(
+    *,
+    name: str = "system",
+    bus: Bus | None = None,
+    runner: NativeRunner = run_in_thread,
+    messages_per_step: int = 16,
+) -> AsyncGenerator[System, None]:
+    """Open a system of actors; its end stops them all, last started first, each bounded by its grace.
+
+    That holds for every way out of the block: its end, an error in it, a timeout or cancellation around
+    it, Ctrl-C. The actors' tasks are shielded from cancellation outside; a sibling that is not shielded
+    turns it into a request to close.
+
+    Args:
+        name: Shown in ``tree()``.
+        bus: Where events go; by default to nobody.
+        runner: Runs native calls; tests put one here that they control.
+        messages_per_step: How many messages an actor may handle before other tasks get a turn.
+    """
+    error: BaseException | None = None
+    try:
+        async with trio.open_nursery() as bridge:
+            stage = _Stage(name=name, bus=bus or Bus(), runner=runner, messages_per_step=messages_per_step)
+            system = await bridge.start(stage.host)
+            bridge.start_soon(stage.watch_for_cancellation, system)
+            try:
+                yield system
+            finally:
+                system.request_close()
+    except BaseExceptionGroup as group:
+        (error, *others) = group.exceptions
+        if others:
+            raise
+    if error is not None:
+        raise error
+
+
+@frozen(kw_only=True)
+class _Stage:
+    """The bridge between the cancellation outside and the order inside."""
+
+    name: str
+    bus: Bus
+    runner: NativeRunner
+    messages_per_step: int
+    watcher: trio.CancelScope = field(factory=trio.CancelScope)
+
+    async def host(self, task_status: trio.TaskStatus[System]) -> None:
+        with trio.CancelScope(shield=True):
+            await self._run(task_status)
+        self.watcher.cancel()
+
+    async def _run(self, task_status: trio.TaskStatus[System]) -> None:
+        async with trio.open_nursery() as nursery:
+            system = System(
+                name=self.name,
+                bus=self.bus,
+                nursery=nursery,
+                runner=self.runner,
+                messages_per_step=self.messages_per_step,
+            )
+            await nursery.start(system.run)
+            task_status.started(system)
+        system.raise_interrupt()
+
+    async def watch_for_cancellation(self, system: System) -> None:
+        try:
+            with self.watcher:
+                await trio.sleep_forever()
+        finally:
+            system.request_close()
