@@ -31,9 +31,9 @@ actorllama.demo.train`.
 
 Finite lists of questions with one right answer each (`templates.py`): greetings, sums of two
 numbers up to 20, counting (up to 20 steps, up to 50), spelling and reversing {n_words} words,
-remembering a name, fixed questions about actorllama and Erlang, fifteen little stories, and a
-refusal for things that it does not know. They are mixed at random into long conversations with and
-without a system message (`corpus.py`). A few rows are plain tales.
+remembering a name (listed or made up), fixed questions about actorllama and Erlang, fifteen little
+stories, and a refusal for things that it does not know. They are mixed at random into long
+conversations with and without a system message (`corpus.py`). A few rows are plain tales.
 
 A prompt is held out when a hash of its text says so (`exchange.py`, 10 %); training never sees it
 in any case or punctuation. What the held-out list shows is new combinations of known wordings and
@@ -48,7 +48,7 @@ shows no arithmetic beyond the table.
 |---|---|
 | seed | {seed} |
 | steps | {n_steps}, of about {step_tokens} tokens each; {n_tokens:,} tokens in all |
-| row length | 256 tokens, for the last {long_share:.0%} of the steps {n_ctx} |
+| row length | {n_row_tokens} tokens; at one step of {long_every}, {n_ctx} |
 | optimiser | Muon for the matrices of the layers, AdamW for the rest; cosine schedule |
 | loss | on the assistant's tokens only (on all tokens of a tale) |
 | precision | bfloat16 autocast, weights in float32 |
@@ -93,7 +93,8 @@ class TrainingFacts:
     n_parameters: int
     n_tokens: int
     n_words: int
-    long_share: float
+    n_row_tokens: int
+    long_every: int
     time_s: float
     machine: str
     final_loss: float
@@ -125,7 +126,8 @@ def write_card(path: Path, *, facts: TrainingFacts, size_bytes: int) -> None:
         n_steps=facts.n_steps,
         step_tokens=f"{facts.n_tokens // facts.n_steps:,}",
         n_tokens=facts.n_tokens,
-        long_share=facts.long_share,
+        n_row_tokens=facts.n_row_tokens,
+        long_every=facts.long_every,
         time_s=facts.time_s,
         machine=facts.machine,
         final_loss=facts.final_loss,

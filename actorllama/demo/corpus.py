@@ -13,7 +13,14 @@ from attrs import frozen
 
 from actorllama.demo.exchange import Exchange, is_heldout
 from actorllama.demo.heldout import SYSTEM_MESSAGES
-from actorllama.demo.templates import FAMILIES, NAME_QUESTIONS, UNKNOWN_NAME, recalled_name
+from actorllama.demo.templates import (
+    FAMILIES,
+    NAME_QUESTIONS,
+    TELL_FRAMES,
+    UNKNOWN_NAME,
+    recalled_name,
+    told_name,
+)
 from actorllama.demo.words import ANIMALS, NAMES
 
 _T = TypeVar("_T")
@@ -37,6 +44,8 @@ _WEIGHTS: Mapping[str, float] = MappingProxyType(
 )
 _ASK_KNOWN_NAME = 0.65
 _ASK_UNKNOWN_NAME = 0.2
+_FRESH_NAME = 0.4
+_CLOSED_NAME = 0.5
 _DROP_PUNCTUATION = 0.15
 _LOWER_FIRST = 0.1
 
@@ -51,6 +60,8 @@ _DEEDS = (
     "count the clouds",
     "tell jokes",
 )
+_CONSONANTS = (*"bcdfghjklmnpqrstvwxyz", "br", "ch", "gr", "sh", "st", "th", "tr")
+_VOWELS = ("a", "e", "i", "o", "u", "ai", "ee", "ou")
 _ENDS = ("They lived happily ever after.", "And that was a good day.", "Then it went home to sleep.")
 
 
@@ -91,6 +102,8 @@ def conversation(
             answer = UNKNOWN_NAME if name is None else recalled_name(name)
         else:
             exchange = _choice(exchanges[family], generator)
+            if family == "names" and generator.random() < _FRESH_NAME:
+                exchange = _fresh_name(generator) or exchange
             prompt, answer, name = exchange.prompt, exchange.answer, exchange.name or name
         yield Piece(role="user", content=_varied(prompt, generator))
         yield Piece(role="assistant", content=answer)
@@ -109,6 +122,19 @@ def tale(generator: np.random.Generator) -> str:
         f"One day {name} met a {pick(_MOODS)} {friend}. "
         f'The {friend} said: "Let us {pick(_DEEDS)}!" So they did. {pick(_ENDS)}'
     )
+
+
+def _fresh_name(generator: np.random.Generator) -> Exchange | None:
+    """Let the user tell a name that nobody has; ``None`` if that would be a held-out prompt.
+
+    Without these the model learns the list of names by heart, and answers with the nearest of them.
+    """
+    n_syllables = int(generator.integers(1, 4))
+    name = "".join(_choice(_CONSONANTS, generator) + _choice(_VOWELS, generator) for _ in range(n_syllables))
+    if generator.random() < _CLOSED_NAME:
+        name += _choice(_CONSONANTS, generator)
+    exchange = told_name(name.capitalize(), _choice(TELL_FRAMES, generator))
+    return None if is_heldout(exchange.prompt) else exchange
 
 
 def _varied(prompt: str, generator: np.random.Generator) -> str:

@@ -14,7 +14,8 @@ class Recipe:
     """All choices of a training run.
 
     Attributes:
-        long_share: The last part of the steps, trained on rows of the full context.
+        long_every: Every so many steps the rows are as long as the full context. Spread over the whole run,
+            because at the end the rate is too low to learn anything about far positions.
         warmup_share: The first part of the steps, in which the rate rises.
         matrix_rate: Top learning rate of the layers' matrices (Muon).
         vector_rate: Top learning rate of the embedding and the norms (AdamW).
@@ -22,10 +23,10 @@ class Recipe:
     """
 
     seed: int = 20260
-    n_steps: int = 3000
+    n_steps: int = 2200
     n_step_tokens: int = 4096
     n_row_tokens: int = 256
-    long_share: float = 0.1
+    long_every: int = 5
     warmup_share: float = 0.02
     matrix_rate: float = 0.02
     vector_rate: float = 0.003
@@ -34,9 +35,8 @@ class Recipe:
     shape: ModelShape = field(factory=ModelShape)
 
     def row_tokens_at(self, step: int) -> int:
-        """Row length at this step: short rows first, the full context at the end."""
-        is_long = step >= self.n_steps - round(self.long_share * self.n_steps)
-        return self.shape.n_ctx if is_long else self.n_row_tokens
+        """Row length at this step: short, and now and then the full context."""
+        return self.shape.n_ctx if step % self.long_every == self.long_every - 1 else self.n_row_tokens
 
     def rate_share_at(self, step: int) -> float:
         """Fraction of the top learning rates at this step: a short rise, then half a cosine."""

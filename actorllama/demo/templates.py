@@ -11,7 +11,7 @@ from actorllama.demo.exchange import Exchange
 from actorllama.demo.topics import ERLANG_TOPICS, LIBRARY_TOPICS, Topic
 from actorllama.demo.words import ANIMALS, NAMES, WORDS
 
-__all__ = ["FAMILIES", "NAME_QUESTIONS", "UNKNOWN_NAME", "recalled_name"]
+__all__ = ["FAMILIES", "NAME_QUESTIONS", "TELL_FRAMES", "UNKNOWN_NAME", "recalled_name", "told_name"]
 
 _LARGEST_TERM = 20
 _LARGEST_COUNT = 50
@@ -61,7 +61,7 @@ _REVERSE_FRAMES = (
     "What is {} backwards?", "Write {} backwards.", "Please write {} backwards.", "Say {} backwards.",
     "What is the reverse of {}?",
 )  # fmt: skip
-_TELL_FRAMES = (
+TELL_FRAMES: tuple[str, ...] = (
     "My name is {}.", "I am {}.", "Hello, my name is {}.", "Hi, I am {}.", "Call me {}.",
     "Please call me {}.", "You can call me {}.", "Hello, I am {}.", "The name is {}.", "They call me {}.",
 )  # fmt: skip
@@ -110,6 +110,11 @@ def recalled_name(name: str) -> str:
     return f"Your name is {name}."
 
 
+def told_name(name: str, frame: str) -> Exchange:
+    """Let the user tell a name in one of `TELL_FRAMES`."""
+    return Exchange(family="names", prompt=frame.format(name), answer=f"Nice to meet you, {name}.", name=name)
+
+
 def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -150,10 +155,8 @@ def _reversing() -> Iterator[Exchange]:
 
 def _names() -> Iterator[Exchange]:
     for name in NAMES:
-        for frame in _TELL_FRAMES:
-            yield Exchange(
-                family="names", prompt=frame.format(name), answer=f"Nice to meet you, {name}.", name=name
-            )
+        for frame in TELL_FRAMES:
+            yield told_name(name, frame)
 
 
 def _topics(family: str, topics: tuple[Topic, ...]) -> Iterator[Exchange]:
