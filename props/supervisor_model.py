@@ -11,10 +11,12 @@ from typing import Literal, TypeAlias
 
 from attrs import define, field, frozen
 
-__all__ = ["ModelChild", "ModelSpec", "SupervisorModel", "Why"]
+__all__ = ["AutoShutdown", "ModelChild", "ModelSpec", "Restart", "Strategy", "SupervisorModel", "Why"]
 
 Why: TypeAlias = Literal["normal", "shutdown", "crash", "killed"]
 Strategy: TypeAlias = Literal["one_for_one", "rest_for_one", "one_for_all"]
+Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
+AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
 
 
 @frozen(kw_only=True)
@@ -22,7 +24,7 @@ class ModelSpec:
     """A child as its supervisor knows it."""
 
     id: str
-    restart: Literal["permanent", "transient", "temporary"] = "permanent"
+    restart: Restart = "permanent"
     significant: bool = False
 
 
@@ -41,7 +43,7 @@ class SupervisorModel:
     strategy: Strategy = "one_for_one"
     max_restarts: int = 1
     period_s: float = 5.0
-    auto_shutdown: Literal["never", "any_significant", "all_significant"] = "never"
+    auto_shutdown: AutoShutdown = "never"
     now: float = 0.0
     is_alive: bool = False
     children: list[ModelChild] = field(factory=list[ModelChild])
