@@ -15,6 +15,7 @@ from actorllama.actors.reason import ExitReason, NoProcess
 from actorllama.actors.ref import Ref
 from actorllama.actors.spec import ChildSpec, ShutdownGrace
 from actorllama.actors.timers import Timer
+from actorllama.actors.via import Via
 from actorllama.errors import ActorExited
 from actorllama.telemetry import Bus
 
@@ -136,7 +137,7 @@ class Context:
         self,
         start: Callable[[], Living],
         *,
-        name: str | None = None,
+        name: str | Via | None = None,
         mailbox_capacity: int = 64,
         shutdown: ShutdownGrace | None = None,
         init_timeout_s: float = math.inf,
@@ -148,7 +149,7 @@ class Context:
             NameTaken: The name has a live holder; ``init`` did not run.
         """
         spec = ChildSpec(
-            id=name or "child",
+            id=str(name or "child"),
             start=start,
             name=name,
             mailbox_capacity=mailbox_capacity,

@@ -74,7 +74,7 @@ RELEASE_FAILED = Event(
 )
 TRACE = Event(
     name=("actors", "actor", "trace"),
-    measurements=("n_queued",),
+    measurements=("n_in_second",),
     metadata=("pid", "actor", "what", "message"),
     private=("message",),
     level="debug",

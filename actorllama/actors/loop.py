@@ -9,7 +9,7 @@ import trio
 from actorllama.actors.actor import Actor
 from actorllama.actors.context import Context, Kernel
 from actorllama.actors.events import ACTOR_START
-from actorllama.actors.mailbox import SHUTDOWN, STOP, SYSTEM
+from actorllama.actors.mailbox import KIND_NAMES, SHUTDOWN, STOP, SYSTEM
 from actorllama.actors.outcomes import Halt, Ignore, Refuse
 from actorllama.actors.process import Process
 from actorllama.actors.reason import Crash, ExitReason, Killed, Normal, flatten, reason_of
@@ -152,7 +152,7 @@ class Loop:
                 continue
             process.n_messages += 1
             if process.tracer is not None:
-                process.tracer(kind, message)
+                process.tracer(KIND_NAMES[kind], message)
             halt = await actor.dispatch(kind, message, caller)
         return halt
 

@@ -156,6 +156,7 @@ class StateMachine(Actor, Generic[StateT, EventT]):
                 raise BadReturn(callback=f"{type(self).__name__}.handle_event", value=outcome)
         if any(isinstance(action, PostPone) for action in actions):
             agenda.postponed.append(Pending(event, source))
+            self._trace("postpone", event)
         await self._finish(actions, old_state=old_state, is_entered=is_entered, is_changed=is_changed)
         return None
 
@@ -168,6 +169,7 @@ class StateMachine(Actor, Generic[StateT, EventT]):
                 _send(action)
         todo: list[Action] = list(actions)
         if is_entered and self.state_enter:
+            self._trace("enter", agenda.state)
             todo.extend(self._checked(await self.handle_enter(old_state, agenda.state)))
         if is_changed:
             agenda.cancel_state_timeout()
@@ -179,6 +181,11 @@ class StateMachine(Actor, Generic[StateT, EventT]):
                 agenda.set_timeout(action)
             elif isinstance(action, CancelTimeout):
                 agenda.cancel_timeout(action)
+
+    def _trace(self, what: str, message: object) -> None:
+        tracer = self.ctx.process.tracer
+        if tracer is not None:
+            tracer(what, message)
 
     def _checked(self, actions: Sequence[EnterAction]) -> Sequence[EnterAction]:
         for action in actions:

@@ -20,6 +20,8 @@ SYSTEM: Final = 4  # kinds from here on are served while the actor is suspended
 STOP: Final = 5
 SHUTDOWN: Final = 6
 
+KIND_NAMES: Final = ("call", "cast", "info", "timeout", "system", "stop", "shutdown")
+
 Item: TypeAlias = tuple[int, object, Caller | None]
 """Kind, message, and for a call who waits. A tuple because one is built for every message."""
 

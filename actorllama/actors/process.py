@@ -8,6 +8,7 @@ from typing import Protocol
 
 import trio
 
+from actorllama.actors.debug import Debugger
 from actorllama.actors.events import ACTOR_CRASH, ACTOR_EXIT, DEAD_LETTER
 from actorllama.actors.living import Living
 from actorllama.actors.mailbox import CALL, CAST, INFO, SHUTDOWN, Mailbox, Overflow
@@ -97,7 +98,7 @@ class Process:
         self._host = host
         self.pid = pid
         self.spec = spec
-        self.ref = Ref(self, pid=pid, name=spec.name or spec.id)
+        self.ref = Ref(self, pid=pid, name=str(spec.name or spec.id))
         self.mailbox = Mailbox(spec.mailbox_capacity)
         self.overflow: Overflow = spec.overflow
         self.timers = host.timers
@@ -122,7 +123,7 @@ class Process:
         self.exit_event: trio.Event | None = None
         self.exit_reason: ExitReason | None = None
         self.interrupt: Callable[[], None] | None = None
-        self.tracer: Callable[[int, object], None] | None = None
+        self.tracer: Debugger | None = None
         self.current: object = None
         self.born_s = trio.current_time()
         self.n_messages = 0
@@ -148,6 +149,11 @@ class Process:
         self.phase = "running"
         self.started.set()
 
+    @property
+    def bus(self) -> Bus:
+        """The bus of the system."""
+        return self._host.bus
+
     # -- what a Ref and a Caller need ----------------------------------------------------------
 
     def withdraw(self, caller: Caller) -> None:
@@ -163,8 +169,13 @@ class Process:
         self.n_late_replies += 1
         self.drop(caller.message, "late_reply")
 
+    def settle(self) -> None:
+        """Count a call that got its answer; its deadline means nothing any more."""
+        self.n_replies += 1
+        self.timers.discard()
+
     def discard_alarm(self) -> None:
-        """Learn that a call is settled before its deadline."""
+        """Learn that a call ended without an answer, before its deadline."""
         self.timers.discard()
 
     def drop(self, message: object, cause: str) -> None:

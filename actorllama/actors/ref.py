@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol, TypeVar, overload
 
 import trio
 
 from actorllama.actors.call import Call
-from actorllama.actors.mailbox import CALL, CAST, INFO, STOP, Item, Mailbox, Overflow
+from actorllama.actors.mailbox import CALL, CAST, INFO, STOP, SYSTEM, Item, Mailbox, Overflow
 from actorllama.actors.reason import ExitReason, NoProcess, Normal
 from actorllama.actors.reply import Caller
 from actorllama.actors.timers import Timers
@@ -54,8 +55,12 @@ class Target(Protocol):
         """Count a reply that nobody waits for."""
         ...
 
+    def settle(self) -> None:
+        """Count a call that got its answer."""
+        ...
+
     def discard_alarm(self) -> None:
-        """Learn that a call is settled before its deadline."""
+        """Learn that a call ended without an answer, before its deadline."""
         ...
 
     def drop(self, message: object, cause: str) -> None:
@@ -138,6 +143,20 @@ class Ref:
         target.timers.set(trio.current_time() + timeout_s, caller)
         return await caller.wait()
 
+    async def system_call(
+        self, request: Callable[[object], object], *, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> object:
+        """Have ``request(process)`` computed by the actor between two messages; see ``introspection``.
+
+        In order with messages, never refused for want of room, and served while the actor is suspended.
+        """
+        target, task = await self._reach()
+        caller = Caller(target, task, request, timeout_s)
+        target.outstanding[caller] = None
+        target.mailbox.post((SYSTEM, request, caller))
+        target.timers.set(trio.current_time() + timeout_s, caller)
+        return await caller.wait()
+
     async def cast(self, message: object) -> None:
         """Send a message without a reply; wait for room if the mailbox is full.
 
@@ -191,17 +210,23 @@ class Ref:
             CallTimeout: It is not dead in time; it goes on ending.
             CallingSelf: An actor ends itself by returning ``Stop``.
         """
-        target = self._target
-        if target.exit_reason is not None:
-            await trio.lowlevel.checkpoint()
-            raise ActorExited(ref=self, reason=NoProcess())
-        if trio.lowlevel.current_task() is target.task:
-            raise CallingSelf(ref=self)
+        target, _task = await self._reach()
         target.mailbox.post((STOP, reason or Normal(), None))
         with trio.move_on_after(timeout_s) if timeout_s < math.inf else trio.CancelScope():
             await target.wait_exit()
         if target.exit_reason is None:
             raise CallTimeout(ref=self, timeout_s=timeout_s)
+
+    async def _reach(self) -> tuple[Target, trio.lowlevel.Task]:
+        target = self._target
+        if target.exit_reason is not None:
+            await trio.lowlevel.checkpoint()
+            raise ActorExited(ref=self, reason=NoProcess())
+        task = trio.lowlevel.current_task()
+        if task is target.task:
+            raise CallingSelf(ref=self)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return target, task
 
     def _try_cast(self, message: object) -> bool:
         target = self._target

@@ -34,7 +34,7 @@ class Registry:
     __slots__ = ("_by_key", "_by_ref", "_listeners", "keys")
 
     def __init__(self, *, keys: Literal["unique", "duplicate"] = "unique") -> None:
-        """Make an empty registry. Use ``system.open_registry`` to have one that hears of deaths."""
+        """Make an empty registry. Use ``system.make_registry`` to have one that hears of deaths."""
         self.keys = keys
         self._by_key: dict[Hashable, dict[Ref, Entry]] = {}
         self._by_ref: dict[Ref, dict[Hashable, None]] = {}
@@ -49,12 +49,17 @@ class Registry:
         """
         if not ref.is_alive:
             raise ActorNotFound(name=repr(ref))
-        holders = self._by_key.setdefault(key, {})
-        if ref in holders or (holders and self.keys == "unique"):
+        holders = self._by_key.get(key, {})
+        if ref in holders or self.is_taken(key):
             raise NameTaken(name=str(key), ref=next(iter(holders)))
+        self._by_key[key] = holders
         holders[ref] = Entry(ref=ref, value=value)
         self._by_ref.setdefault(ref, {})[key] = None
         self._tell("register", key, ref)
+
+    def is_taken(self, key: Hashable) -> bool:
+        """Say whether nobody else can be registered under a key."""
+        return self.keys == "unique" and key in self._by_key
 
     def unregister(self, key: Hashable, ref: Ref) -> None:
         """Take an entry out; nothing happens if there is none."""

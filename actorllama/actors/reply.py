@@ -28,8 +28,12 @@ class Desk(Protocol):
         """Count a reply that nobody waits for."""
         ...
 
+    def settle(self) -> None:
+        """Count a call that got its answer."""
+        ...
+
     def discard_alarm(self) -> None:
-        """Learn that a call is settled before its deadline."""
+        """Learn that a call ended without an answer, before its deadline."""
         ...
 
 
@@ -78,7 +82,7 @@ class Caller:
         self._value = value
         desk = self._desk
         del desk.outstanding[self]
-        desk.discard_alarm()
+        desk.settle()
         trio.lowlevel.reschedule(self._task)
 
     def reply_error(self, exc: BaseException) -> None:
@@ -86,7 +90,7 @@ class Caller:
         if self._state != _WAITING:
             self._desk.drop_reply(self)
             return
-        self._desk.discard_alarm()
+        self._desk.settle()
         self._fail(_FAILED, exc)
 
     def exit(self, exc: BaseException) -> None:

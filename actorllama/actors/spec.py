@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from actorllama.actors.living import Living
 from actorllama.actors.mailbox import Overflow
+from actorllama.actors.via import Via
 from actorllama.errors import ConfigError
 
 __all__ = ["ChildSpec", "Restart", "ShutdownGrace"]
@@ -44,7 +45,7 @@ class ChildSpec:
     restart: Restart = "permanent"
     shutdown: ShutdownGrace | None = None
     significant: bool = False
-    name: str | None = None
+    name: str | Via | None = None
     mailbox_capacity: int = 64
     overflow: Overflow = "refuse"
     type: Literal["worker", "supervisor"] = "worker"

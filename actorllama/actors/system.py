@@ -6,10 +6,12 @@ import math
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Literal
 
 import trio
 from attrs import field, frozen
 
+from actorllama.actors.groups import Groups
 from actorllama.actors.living import Living
 from actorllama.actors.loop import Loop
 from actorllama.actors.mailbox import Overflow
@@ -22,6 +24,8 @@ from actorllama.actors.registry import Registry
 from actorllama.actors.spec import ChildSpec, ShutdownGrace
 from actorllama.actors.stopping import stop_process
 from actorllama.actors.timers import Timers
+from actorllama.actors.tree import TreeNode, plant
+from actorllama.actors.via import Via
 from actorllama.errors import NameTaken, StartRefused
 from actorllama.telemetry import Bus
 
@@ -48,7 +52,7 @@ class System:
         self.reaper = Reaper(nursery=nursery, runner=runner, bus=bus)
         self.messages_per_step = messages_per_step
         self._nursery = nursery
-        self._registries: list[Registry] = [self.names]
+        self._ledgers: list[Registry | Groups] = [self.names]
         self._processes: dict[Ref, Process] = {}
         self._n_started = 0
         self._signals: deque[Callable[[], None]] = deque()
@@ -67,7 +71,7 @@ class System:
         self,
         start: Callable[[], Living],
         *,
-        name: str | None = None,
+        name: str | Via | None = None,
         mailbox_capacity: int = 64,
         overflow: Overflow = "refuse",
         shutdown: ShutdownGrace | None = None,
@@ -83,7 +87,7 @@ class System:
             NameTaken: The name has a live holder; ``init`` did not run.
         """
         spec = ChildSpec(
-            id=name or "actor",
+            id=str(name or "actor"),
             start=start,
             restart="temporary",
             shutdown=shutdown,
@@ -134,6 +138,26 @@ class System:
         """Find a live actor by name; it may be dead an instant later."""
         return self.names.whereis(name)
 
+    def via(self, name: str) -> Via:
+        """Make an address that looks the name up at every use."""
+        return Via(self.names, name)
+
+    def make_registry(self, *, keys: Literal["unique", "duplicate"] = "unique") -> Registry:
+        """Make another registry; entries vanish at a death, before anybody hears of it."""
+        registry = Registry(keys=keys)
+        self._ledgers.append(registry)
+        return registry
+
+    def make_groups(self) -> Groups:
+        """Make groups; members leave at their death, before anybody hears of it."""
+        groups = Groups()
+        self._ledgers.append(groups)
+        return groups
+
+    def tree(self) -> tuple[TreeNode, ...]:
+        """Show who looks after whom, and how each is; asks nobody, so it answers even if all are stuck."""
+        return plant(process for process in self._processes.values() if process.parent is None)
+
     def refs(self) -> tuple[Ref, ...]:
         """List the live actors, eldest first."""
         return tuple(self._processes)
@@ -147,7 +171,7 @@ class System:
     async def start_process(self, spec: ChildSpec, *, parent: Process | None) -> Process:
         """Start a process and wait for its init; whoever is cancelled here kills what it was starting."""
         if self._is_closing and (parent is None or parent.exit_reason is not None):
-            raise StartRefused(child=spec.name or spec.id, reason="the system is closing")
+            raise StartRefused(child=str(spec.name or spec.id), reason="the system is closing")
         process = self._spawn(spec, parent)
         try:
             with (
@@ -168,13 +192,14 @@ class System:
         return process
 
     def _spawn(self, spec: ChildSpec, parent: Process | None) -> Process:
-        if spec.name is not None and (holder := self.names.whereis(spec.name)) is not None:
-            raise NameTaken(name=spec.name, ref=holder)
+        via = self.via(spec.name) if isinstance(spec.name, str) else spec.name
+        if via is not None and via.registry.is_taken(via.key):
+            raise NameTaken(name=str(via), ref=via.registry.whereis(via.key))
         self._n_started += 1
         process = Process(self, pid=self._n_started, spec=spec, parent=parent)
         self._processes[process.ref] = process
-        if spec.name is not None:
-            self.names.register(spec.name, process.ref)
+        if via is not None:
+            via.registry.register(via.key, process.ref)
         self._nursery.start_soon(Loop(self, process).run, name=repr(process.ref))
         return process
 
@@ -193,8 +218,8 @@ class System:
     def forget(self, process: Process) -> None:
         """The process is dead: free its names before anybody hears of it."""
         self._processes.pop(process.ref, None)
-        for registry in self._registries:
-            registry.forget(process.ref)
+        for ledger in self._ledgers:
+            ledger.forget(process.ref)
         self._changed.set()
 
     def abort(self, exc: BaseException) -> None:
