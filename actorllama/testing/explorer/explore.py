@@ -68,6 +68,7 @@ def explore(
 
     Cost: 10 to 20 µs per step on top of the scenario's own; twice that with ``checks_determinism``.
     """
+    __tracebackhide__ = True  # pytest: show the caller's line and the words, not our insides
     if trio.lowlevel.in_trio_run():
         raise ExplorationRunning(where="a trio loop is running in this thread")
     explorer = _Explorer(
@@ -106,6 +107,7 @@ class _Explorer:
 
     def search(self, strategy: Strategy) -> Exploration:
         """Run what the strategy asks for."""
+        __tracebackhide__ = True
         choosers = strategy.choosers()
         is_complete = False
         try:
@@ -123,6 +125,7 @@ class _Explorer:
         )
 
     def _run_once(self, chooser: Chooser) -> RunRecord:
+        __tracebackhide__ = True
         record = self._run(chooser)
         self.n_runs += 1
         self.n_ticks += len(record.trace)

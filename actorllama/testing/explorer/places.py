@@ -8,7 +8,7 @@ from types import FrameType
 
 import trio
 
-__all__ = ["living_tasks", "name_of", "place_of"]
+__all__ = ["is_trios_own", "living_tasks", "name_of", "place_of"]
 
 _TRIO = str(Path(trio.__file__).parent)
 
@@ -19,10 +19,15 @@ def living_tasks() -> Iterator[trio.lowlevel.Task]:
     pending = [] if root is None else [root]
     while pending:
         task = pending.pop()
-        if not task.name.startswith(("trio.", "<init>", "<TrioToken")):
+        if not is_trios_own(task):
             yield task
         for nursery in reversed(task.child_nurseries):
             pending.extend(sorted(nursery.child_tasks, key=lambda child: child.name))
+
+
+def is_trios_own(task: trio.lowlevel.Task) -> bool:
+    """Tell whether trio itself runs this task."""
+    return task.name.startswith(("trio.", "<init>", "<TrioToken"))
 
 
 def name_of(task: trio.lowlevel.Task) -> str:

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from actorllama.testing.explorer.errors import Deadlock, Livelock, UncontrolledNondeterminism
 from actorllama.testing.explorer.hooks import SchedulerHooks
-from actorllama.testing.explorer.places import living_tasks, name_of, place_of
+from actorllama.testing.explorer.places import is_trios_own, living_tasks, name_of, place_of
 from actorllama.testing.explorer.record import RunRecord, encode_choices
 from actorllama.testing.explorer.search import Chooser
 
@@ -179,7 +179,7 @@ class _Run:
             self.round = {task, *self.waiting}
         self.needs_delay = self.needs_delay or task not in self.round
         self.round.discard(task)
-        if self.limits.tells_steps:
+        if self.limits.tells_steps and not is_trios_own(task):
             self.steps.append(f"{self.n_ticks}. ({n_ready} ready) {self._told(task)}")
 
     def _check(self, ready: list[trio.lowlevel.Task]) -> None:
