@@ -1,1 +1,58 @@
-"""actorllama runs llama.cpp from Python under Erlang-style supervision."""
+"""actorllama runs llama.cpp from Python under Erlang-style supervision.
+
+The names below are loaded when they are first used, so that importing the package costs little and
+does not load llama.cpp.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the names that __getattr__ loads, for type checkers
+    from actorllama.config import Config, load_config
+    from actorllama.engine import Message, TextPiece, TurnResult
+    from actorllama.errors import ActorLlamaError
+    from actorllama.runtime import Model, Runtime, Turn, open_runtime
+    from actorllama.telemetry import Bus
+
+__all__ = [
+    "ActorLlamaError",
+    "Bus",
+    "Config",
+    "Message",
+    "Model",
+    "Runtime",
+    "TextPiece",
+    "Turn",
+    "TurnResult",
+    "__version__",
+    "load_config",
+    "open_runtime",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ActorLlamaError": "actorllama.errors",
+    "Bus": "actorllama.telemetry",
+    "Config": "actorllama.config",
+    "Message": "actorllama.engine",
+    "Model": "actorllama.runtime",
+    "Runtime": "actorllama.runtime",
+    "TextPiece": "actorllama.engine",
+    "Turn": "actorllama.runtime",
+    "TurnResult": "actorllama.engine",
+    "load_config": "actorllama.config",
+    "open_runtime": "actorllama.runtime",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its room on first use."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value

@@ -8,6 +8,8 @@ import attrs
 from attrs import frozen
 
 from actorllama.config.merge import Sections
+from actorllama.engine import EngineOptions
+from actorllama.native import ContextOptions, ModelOptions
 from actorllama.telemetry import TelemetryOptions
 
 __all__ = ["SECTIONS", "Config"]
@@ -21,6 +23,9 @@ class Config:
     follow from the fields.
     """
 
+    engine: EngineOptions = attrs.field(factory=EngineOptions)
+    model: ModelOptions = attrs.field(factory=ModelOptions)
+    context: ContextOptions = attrs.field(factory=ContextOptions)
     telemetry: TelemetryOptions = attrs.field(factory=TelemetryOptions)
 
 

@@ -79,6 +79,11 @@ class EngineHost:
         # A daemon, so that a program that dies without closing its runtime does not hang at exit.
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is alive: whether a message put now will be handled."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
@@ -135,10 +140,21 @@ class EngineHost:
                 message = None
             if message is not None:
                 if isinstance(message, _Close):
+                    self._finish()
                     return
                 self._handle(message)
             elif seat is not None:
                 self._step(seat)
+
+    def _finish(self) -> None:
+        """Handle what was queued before the end was: nobody who put a message is left waiting."""
+        while True:
+            try:
+                message = self._queue.get(block=False)
+            except Empty:
+                return
+            if not isinstance(message, _Close):
+                self._handle(message)
 
     def _next_seat(self) -> Seat | None:
         runnable = [seat for seat in self._seats if seat.loop.is_runnable]

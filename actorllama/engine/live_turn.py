@@ -35,7 +35,7 @@ class LiveTurn:
         return len(self.command.prompt) - self.n_past
 
     def end(
-        self, reason: FinishReason, *, now_s: float, error: EngineError | None = None
+        self, reason: FinishReason, *, now_s: float, error: EngineError | None = None, cancel_reason: str = ""
     ) -> TurnEnd:
         """Describe the outcome and free the sampler."""
         if reason != "stop":
@@ -56,4 +56,5 @@ class LiveTurn:
             first_token_at_s=self.first_token_at_s,
             ended_at_s=now_s,
             error=error,
+            cancel_reason=cancel_reason,
         )

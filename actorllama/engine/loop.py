@@ -75,7 +75,7 @@ class EngineLoop:
             case CancelTurn():
                 turn = self._live.get(command.turn_id)
                 if turn is not None:
-                    self._end(turn, "cancelled")
+                    self._end(turn, "cancelled", cancel_reason=command.reason)
                     self._context.clear_sequence(turn.command.seq_id)
                     self._flush()
 
@@ -198,11 +198,13 @@ class EngineLoop:
         # The pending token would need a cell that the sequence does not have.
         return "context" if turn.n_past >= self._facts.ctx_per_seq else None
 
-    def _end(self, turn: LiveTurn, reason: FinishReason, error: DecodeError | None = None) -> None:
+    def _end(
+        self, turn: LiveTurn, reason: FinishReason, *, error: DecodeError | None = None, cancel_reason: str = ""
+    ) -> None:
         del self._live[turn.command.turn_id]
         del self._by_seq[turn.command.seq_id]
         emitted = len(turn.text.text)
-        end = turn.end(reason, now_s=perf_counter(), error=error)
+        end = turn.end(reason, now_s=perf_counter(), error=error, cancel_reason=cancel_reason)
         if turn.command.credit is not None and len(end.text) > emitted:
             self._pieces.append(Piece(end.turn_id, end.text[emitted:], 0))
         self._ended.append(end)
@@ -213,7 +215,7 @@ class EngineLoop:
         # youngest turn of the batch, so that the others go on, and tell its caller.
         seq_ids = {*plan.decode, *(chunk.seq_id for chunk in plan.prefill)}
         youngest = [turn for turn in self._live.values() if turn.command.seq_id in seq_ids][-1]
-        self._end(youngest, "error", error)
+        self._end(youngest, "error", error=error)
         self._context.clear_sequence(youngest.command.seq_id)
         self._flush()
 

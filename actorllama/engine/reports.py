@@ -41,6 +41,7 @@ class TurnEnd:
     first_token_at_s: float | None
     ended_at_s: float
     error: EngineError | None = None
+    cancel_reason: str = ""
 
 
 @frozen(kw_only=True)

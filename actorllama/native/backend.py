@@ -60,6 +60,9 @@ class ModelFacts:
     is_hybrid: bool
     bos: int | None
     eos: int | None
+    bos_text: str
+    """How the beginning-of-sequence token is spelled in templates; empty if there is none."""
+    eos_text: str
     chat_template: str | None
 
 

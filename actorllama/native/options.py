@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import evolve, field, frozen, validators
+from attrs import evolve, frozen
+
+from actorllama.options import option
 
 __all__ = ["KV_TYPES", "ContextOptions", "ModelOptions"]
 
@@ -10,20 +12,19 @@ KV_TYPES: tuple[str, ...] = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_
 """KV element types that llama.cpp accepts, by their names in ggml."""
 
 _MAX_SEQ = 256  # LLAMA_MAX_SEQ; above it llama.cpp refuses the context
+_CELL_STEP = 256  # llama.cpp allocates cells in multiples of this
 
 
 @frozen(kw_only=True)
 class ModelOptions:
     """How the weights are loaded."""
 
-    n_gpu_layers: int = field(default=-1, validator=validators.ge(-1))
-    """Layers kept on a GPU; -1 is all of them. Without a GPU it changes nothing."""
-    use_mmap: bool = True
-    """Map the file instead of reading it."""
-    use_mlock: bool = False
-    """Keep the weights from being swapped out."""
-    check_tensors: bool = False
-    """Let llama.cpp look for NaN and infinities while loading (slower)."""
+    n_gpu_layers: int = option(
+        -1, doc="Layers kept on a GPU; -1 is all. Without a GPU it changes nothing.", at_least=-1, at_most=10_000
+    )
+    use_mmap: bool = option(True, doc="Map the file instead of reading it.")  # noqa: FBT003 - a default
+    use_mlock: bool = option(False, doc="Keep the weights from being swapped out.")  # noqa: FBT003
+    check_tensors: bool = option(False, doc="Look for NaN and infinities while loading; slower.")  # noqa: FBT003
 
 
 @frozen(kw_only=True)
@@ -34,24 +35,33 @@ class ContextOptions:
     flash attention is bit-exact on CPU whatever runs beside a sequence).
     """
 
-    n_seq: int = field(default=8, validator=[validators.ge(1), validators.le(_MAX_SEQ)])
-    """Sequences that can live at once."""
-    ctx_per_seq: int = field(default=2048, validator=[validators.ge(8), validators.le(1 << 24)])
-    """Tokens that each sequence can hold; llama.cpp rounds it up to a multiple of 256."""
-    n_batch: int = field(default=512, validator=[validators.ge(2), validators.le(1 << 16)])
-    """Tokens of one step at most: bounds how long a step, and so a cancellation, can take."""
-    n_ubatch: int = field(default=512, validator=[validators.ge(1), validators.le(1 << 16)])
-    """Tokens that llama.cpp computes at once inside a step."""
-    n_threads: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
-    """CPU threads; 0 is one per core that this process may use."""
-    flash_attention: bool = False
-    """Fused attention: 5 to 10 % faster on CPU, at the price of ``exact``."""
-    layout: str = field(default="isolated", validator=validators.in_(("isolated", "shared")))
-    """``isolated``: a KV stream per sequence; ``shared``: one pool of cells for all."""
-    type_k: str = field(default="f16", validator=validators.in_(KV_TYPES))
-    """Element type of the cached keys."""
-    type_v: str = field(default="f16", validator=validators.in_(KV_TYPES))
-    """Element type of the cached values; quantised ones need ``flash_attention``."""
+    n_seq: int = option(8, doc="Sequences that can live at once.", at_least=1, at_most=_MAX_SEQ)
+    ctx_per_seq: int = option(
+        2048, doc="Tokens that each sequence can hold.", unit="tokens", at_least=8, at_most=1 << 24
+    )
+    n_batch: int = option(
+        512,
+        doc="Tokens of one step at most: bounds how long a step, and so a cancellation, can take.",
+        unit="tokens",
+        at_least=2,
+        at_most=1 << 16,
+    )
+    n_ubatch: int = option(
+        512, doc="Tokens that llama.cpp computes at once inside a step.", unit="tokens", at_least=1, at_most=1 << 16
+    )
+    n_threads: int = option(
+        0, doc="CPU threads; 0 is one per core that this process may use.", at_least=0, at_most=512
+    )
+    flash_attention: bool = option(False, doc="Fused attention: faster on CPU, but no longer exact.")  # noqa: FBT003
+    layout: str = option(
+        "isolated",
+        doc="isolated: a KV stream per sequence; shared: one pool of cells for all.",
+        one_of=("isolated", "shared"),
+    )
+    type_k: str = option("f16", doc="Element type of the cached keys.", one_of=KV_TYPES)
+    type_v: str = option(
+        "f16", doc="Element type of the cached values; quantised ones need flash_attention.", one_of=KV_TYPES
+    )
 
     @property
     def n_ctx(self) -> int:
@@ -60,9 +70,9 @@ class ContextOptions:
 
     @property
     def padded_ctx_per_seq(self) -> int:
-        """``ctx_per_seq`` rounded up to the 256 cells that llama.cpp allocates in."""
-        return -(-self.ctx_per_seq // 256) * 256
+        """``ctx_per_seq`` rounded up to what llama.cpp allocates."""
+        return -(-self.ctx_per_seq // _CELL_STEP) * _CELL_STEP
 
     def with_batch_for_sequences(self) -> ContextOptions:
-        """Widen ``n_batch`` so that every sequence can decode in one step."""
-        return self if self.n_batch > self.n_seq else evolve(self, n_batch=self.n_seq + 1)
+        """Widen ``n_batch`` so that every sequence can decode in one step, with room for a prompt."""
+        return self if self.n_batch >= self.n_seq + 2 else evolve(self, n_batch=self.n_seq + 2)

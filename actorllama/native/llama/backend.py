@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from actorllama.native.backend import BuildInfo
+from actorllama.native.gguf import read_gguf
+from actorllama.native.gguf_check import check_loadable
 from actorllama.native.llama.library import LlamaLibrary
 from actorllama.native.llama.model import LlamaModel, load_model
 from actorllama.native.options import ModelOptions
@@ -33,4 +35,5 @@ class LlamaBackend:
         Raises:
             ModelLoadError: With the path and the reason.
         """
+        check_loadable(read_gguf(path))
         return load_model(self._library, path, options, on_progress)

@@ -197,12 +197,20 @@ def _read_facts(handle: int, path: Path) -> ModelFacts:
         is_hybrid=bool(llama_cpp.llama_model_is_hybrid(handle)),
         bos=_optional_token(llama_cpp.llama_vocab_bos(vocab)),
         eos=_optional_token(llama_cpp.llama_vocab_eos(vocab)),
+        bos_text=_token_text(vocab, llama_cpp.llama_vocab_bos(vocab)),
+        eos_text=_token_text(vocab, llama_cpp.llama_vocab_eos(vocab)),
         chat_template=template.decode("utf-8", errors="replace") if template else None,
     )
 
 
 def _optional_token(token: int) -> int | None:
     return None if token < 0 else int(token)
+
+
+def _token_text(vocab: int, token: int) -> str:
+    if token < 0:
+        return ""
+    return (llama_cpp.llama_vocab_get_text(vocab, token) or b"").decode("utf-8", errors="replace")
 
 
 def _meta(handle: int, key: str) -> str:

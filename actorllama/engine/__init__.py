@@ -1,0 +1,76 @@
+"""The life of a turn: admission, slots, steps, and the actors that decide.
+
+**What lives here.** ``model_actor.py``: the actor of one loaded model, a state machine; ``turn_desk.py``:
+its queue, slots and running turns. ``host.py``: the one thread that computes; ``loop.py``: continuous
+batching over one context; ``plan.py``: what the next step computes, pure. ``text.py``: from token
+bytes to safe text. ``stream.py``: the channel to a reader. ``request.py``, ``result.py``: what goes
+in and comes out. ``chat_template.py``: messages to text.
+
+**Who owns it and what always holds.** The model actor owns queue and slots; the host thread owns the
+loop and the context. Between them go frozen values: commands down, reports up. A sequence is leased
+to one turn at a time. A turn ends exactly once, with a result or a typed error. Nothing here waits
+on the event loop for the engine, or on the engine for the event loop.
+
+**What it may import.** ``actors``, ``native``, ``kvcache``, ``telemetry`` and below. Not HTTP, not terminals.
+
+**Why this way, and what we refused.** A thread per model would be simpler and, on CPU, slower for
+everyone (see ``host.py``). A lock around the context would make turns wait for each other; here
+they share steps. Text goes to readers by credit, so that a slow reader costs nobody else anything.
+
+**Read next.** ``model_actor.py``, then ``loop.py`` and ``plan.py``.
+"""
+
+from __future__ import annotations
+
+from actorllama.engine.chat_template import ChatTemplate, Message, messages_from
+from actorllama.engine.events import EVENTS
+from actorllama.engine.host import EngineHost
+from actorllama.engine.host_actor import GetHost, HostActor
+from actorllama.engine.messages import (
+    CancelTake,
+    Describe,
+    GiveCredit,
+    ModelInfo,
+    ModelStatus,
+    TakeTurn,
+    Unload,
+    WaitReady,
+)
+from actorllama.engine.model_actor import ModelActor, ModelState
+from actorllama.engine.options import EngineOptions
+from actorllama.engine.reports import FinishReason, LoopStatistics
+from actorllama.engine.request import TurnRequest, check_request
+from actorllama.engine.result import Timings, TurnResult, Usage
+from actorllama.engine.spec import ModelSpec
+from actorllama.engine.stream import TextPiece, TurnStream
+
+__all__ = [
+    "EVENTS",
+    "CancelTake",
+    "ChatTemplate",
+    "Describe",
+    "EngineHost",
+    "EngineOptions",
+    "FinishReason",
+    "GetHost",
+    "GiveCredit",
+    "HostActor",
+    "LoopStatistics",
+    "Message",
+    "ModelActor",
+    "ModelInfo",
+    "ModelSpec",
+    "ModelState",
+    "ModelStatus",
+    "TakeTurn",
+    "TextPiece",
+    "Timings",
+    "TurnRequest",
+    "TurnResult",
+    "TurnStream",
+    "Unload",
+    "Usage",
+    "WaitReady",
+    "check_request",
+    "messages_from",
+]

@@ -1,0 +1,99 @@
+"""The facts that the engine tells."""
+
+from __future__ import annotations
+
+from actorllama.telemetry import Event
+
+__all__ = [
+    "EVENTS",
+    "LOAD_FAILED",
+    "MODEL_FAILED",
+    "MODEL_LOADED",
+    "MODEL_UNLOADED",
+    "STEP_REPORTED",
+    "TURN_ENDED",
+    "TURN_FAILED",
+    "TURN_QUEUED",
+    "TURN_REFUSED",
+    "TURN_STARTED",
+]
+
+MODEL_LOADED = Event(
+    name=("engine", "model", "loaded"),
+    measurements=("duration_s", "weights_bytes", "n_seq", "n_ctx_per_seq"),
+    metadata=("model", "path"),
+    doc="A model is loaded and takes turns.",
+)
+LOAD_FAILED = Event(
+    name=("engine", "load", "failed"),
+    measurements=("duration_s",),
+    metadata=("model", "path", "error"),
+    level="error",
+    doc="A model could not be loaded; nothing of it stays in memory.",
+)
+MODEL_FAILED = Event(
+    name=("engine", "model", "failed"),
+    measurements=("n_live", "n_queued"),
+    metadata=("model", "error"),
+    level="error",
+    doc="A context came into doubt; its actor crashes, its supervisor rebuilds it.",
+)
+MODEL_UNLOADED = Event(
+    name=("engine", "model", "unloaded"),
+    measurements=("n_cancelled",),
+    metadata=("model",),
+    doc="A model has been unloaded; its memory is free.",
+)
+TURN_QUEUED = Event(
+    name=("engine", "turn", "queued"),
+    measurements=("n_queued",),
+    metadata=("model", "turn_id"),
+    level="debug",
+    doc="All sequences are in use; the turn waits for one.",
+)
+TURN_STARTED = Event(
+    name=("engine", "turn", "started"),
+    measurements=("queue_s", "n_prompt"),
+    metadata=("model", "turn_id", "seq_id"),
+    level="debug",
+    doc="A turn has a sequence and goes to the engine.",
+)
+TURN_ENDED = Event(
+    name=("engine", "turn", "ended"),
+    measurements=("queue_s", "prefill_s", "decode_s", "n_prompt", "n_cached", "n_generated", "n_steps"),
+    metadata=("model", "turn_id", "finish_reason"),
+    doc="A turn has its result.",
+)
+TURN_FAILED = Event(
+    name=("engine", "turn", "failed"),
+    measurements=("n_generated",),
+    metadata=("model", "turn_id", "reason"),
+    doc="A turn was cancelled or could not go on; its sequence is free.",
+)
+TURN_REFUSED = Event(
+    name=("engine", "turn", "refused"),
+    measurements=("n_queued",),
+    metadata=("model", "turn_id", "reason"),
+    level="warning",
+    doc="A turn was not taken: the queue is full, or the model is being unloaded.",
+)
+STEP_REPORTED = Event(
+    name=("engine", "step", "reported"),
+    measurements=("n_steps", "n_prefilled", "n_decoded", "n_live", "decode_s", "sample_s"),
+    metadata=("model",),
+    level="debug",
+    doc="The engine's running totals, whenever a step brought something to somebody.",
+)
+
+EVENTS: tuple[Event, ...] = (
+    MODEL_LOADED,
+    LOAD_FAILED,
+    MODEL_FAILED,
+    MODEL_UNLOADED,
+    TURN_QUEUED,
+    TURN_STARTED,
+    TURN_ENDED,
+    TURN_FAILED,
+    TURN_REFUSED,
+    STEP_REPORTED,
+)

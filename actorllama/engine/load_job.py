@@ -1,0 +1,102 @@
+"""Loading a model, as a job that can be stopped and cleaned up at any moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from attrs import frozen
+
+from actorllama.engine.host import EngineHost, Seat
+from actorllama.engine.messages import Open
+from actorllama.engine.spec import ModelSpec
+from actorllama.errors import StateError
+
+__all__ = ["LoadJob"]
+
+_DETACH_TIMEOUT_S = 30.0
+_POLL_S = 0.05
+
+
+@frozen(kw_only=True)
+class _Attached:
+    host: EngineHost
+    seat: Seat
+
+
+class LoadJob:
+    """All that is native about one loaded model, from the first byte read to the last byte freed.
+
+    Owner: the model actor's reaper entry: it outlives the actor for as long as a thread is in C.
+    ``load`` and ``close`` run in worker threads, one after the other; ``stop`` may come at any time.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        """Prepare to load what the spec names."""
+        self._spec = spec
+        self._is_stopped = threading.Event()
+        self._opened: Open | None = None
+        self._attached: _Attached | None = None
+
+    @property
+    def opened(self) -> Open | None:
+        """Weights and context, once they are there."""
+        return self._opened
+
+    def load(self) -> Open:
+        """Read the weights and allocate the context; blocks.
+
+        Raises:
+            ModelLoadError: The file or the options cannot be used, or ``stop`` was called.
+        """
+        spec = self._spec
+        model = spec.backend.load(spec.path, spec.model_options, self._on_progress)
+        try:
+            context = model.open_context(spec.context_options)
+        except BaseException:
+            model.close()
+            raise
+        self._opened = Open(model=model, context=context)
+        return self._opened
+
+    def attach(self, host: EngineHost, seat: Seat) -> None:
+        """Remember that a host steps this model, so that ``close`` takes it away there first."""
+        self._attached = _Attached(host=host, seat=seat)
+
+    def stop(self) -> None:
+        """Make loading, or a running step, end soon. The model can only be closed after this."""
+        self._is_stopped.set()
+        if self._opened is not None:
+            self._opened.context.abort()
+
+    def close(self) -> None:
+        """Take the loop off its host, then free context and weights; blocks for a step at most."""
+        self.stop()
+        attached, self._attached = self._attached, None
+        if attached is not None:
+            _detach(attached)
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.context.close()
+            opened.model.close()
+
+    def _on_progress(self, fraction: float) -> bool:
+        report: Callable[[float], None] | None = self._spec.on_progress
+        if report is not None:
+            report(fraction)
+        return not self._is_stopped.is_set()
+
+
+def _detach(attached: _Attached) -> None:
+    is_detached = threading.Event()
+    try:
+        attached.host.detach(attached.seat, is_detached.set)
+    except StateError:
+        return  # the host is closed: its thread has ended, nobody steps any more
+    # The step under way was told to abort; should it take longer than this all the same, closing is
+    # safe nevertheless: the context's lease frees it when that step has returned.
+    give_up_at_s = monotonic() + _DETACH_TIMEOUT_S
+    while attached.host.is_running and monotonic() < give_up_at_s:
+        if is_detached.wait(_POLL_S):
+            return

@@ -1,0 +1,117 @@
+"""The messages of a model actor, as frozen unions."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from attrs import frozen
+
+from actorllama.actors import Call
+from actorllama.engine.reports import LoopFailed, LoopStatistics, StepReport
+from actorllama.engine.request import TurnRequest
+from actorllama.engine.result import TurnResult
+from actorllama.engine.stream import TurnStream
+from actorllama.ids import TurnId
+from actorllama.native import ContextFacts, InferenceContext, ModelFacts, NativeModel, Vocabulary
+
+__all__ = [
+    "CancelTake",
+    "Describe",
+    "GiveCredit",
+    "LoadFinished",
+    "ModelCall",
+    "ModelInfo",
+    "ModelNotice",
+    "ModelStatus",
+    "Open",
+    "TakeTurn",
+    "Unload",
+    "WaitReady",
+]
+
+
+@frozen(kw_only=True)
+class TakeTurn(Call[TurnResult]):
+    """Take a turn. The reply is its ``TurnResult``, when it has ended."""
+
+    turn_id: TurnId
+    request: TurnRequest
+    stream: TurnStream | None = None
+
+
+@frozen(kw_only=True)
+class WaitReady(Call["ModelInfo"]):
+    """Wait until the model is loaded. The reply is a ``ModelInfo``."""
+
+
+@frozen(kw_only=True)
+class Describe(Call["ModelStatus"]):
+    """Ask for a ``ModelStatus``; answered in every state."""
+
+
+@frozen(kw_only=True)
+class Unload(Call[None]):
+    """Take no more turns, let the running ones end within ``grace_s``, then stop. The reply is None."""
+
+    grace_s: float
+
+
+ModelCall: TypeAlias = TakeTurn | WaitReady | Describe | Unload
+
+
+@frozen(kw_only=True)
+class CancelTake:
+    """The caller of a turn is gone: forget it, running or queued."""
+
+    turn_id: TurnId
+    reason: str
+
+
+@frozen(kw_only=True)
+class GiveCredit:
+    """A reader has consumed tokens of its turn."""
+
+    turn_id: TurnId
+    n_tokens: int
+
+
+@frozen(kw_only=True)
+class LoadFinished:
+    """The loading thread is done: the job holds what was opened, or there was an error."""
+
+    error: Exception | None = None
+
+
+ModelNotice: TypeAlias = CancelTake | GiveCredit | LoadFinished | StepReport | LoopFailed
+
+
+@frozen(kw_only=True)
+class Open:
+    """What loading made; the actor owns it until it is closed."""
+
+    model: NativeModel
+    context: InferenceContext
+
+
+@frozen(kw_only=True)
+class ModelInfo:
+    """What a caller needs to know to make requests."""
+
+    facts: ModelFacts
+    context: ContextFacts
+    vocabulary: Vocabulary
+
+
+@frozen(kw_only=True)
+class ModelStatus:
+    """What a model is doing now."""
+
+    name: str
+    state: str
+    path: str
+    n_seq: int
+    ctx_per_seq: int
+    n_live: int
+    n_queued: int
+    n_free_slots: int
+    statistics: LoopStatistics | None

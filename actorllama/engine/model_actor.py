@@ -1,0 +1,312 @@
+"""The actor of one loaded model: who may take a turn, on which sequence, and who hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from time import perf_counter
+from typing import ClassVar, TypeAlias
+
+import trio
+from attrs import frozen
+
+from actorllama.actors import (
+    Arrow,
+    Begin,
+    Caller,
+    Context,
+    Crash,
+    Exit,
+    ExitReason,
+    Keep,
+    MachineInit,
+    MachineOutcome,
+    NextEvent,
+    PostPone,
+    Ref,
+    ReplyTo,
+    Shutdown,
+    Source,
+    StateMachine,
+    StateTimeout,
+    Stop,
+    StopAndReply,
+    Transition,
+)
+from actorllama.engine import events
+from actorllama.engine.commands import Command, GrantCredit
+from actorllama.engine.host import EngineHost, Seat
+from actorllama.engine.host_actor import GetHost
+from actorllama.engine.load_job import LoadJob
+from actorllama.engine.loader import Loader
+from actorllama.engine.loop import EngineLoop
+from actorllama.engine.messages import (
+    CancelTake,
+    Describe,
+    GiveCredit,
+    LoadFinished,
+    ModelCall,
+    ModelInfo,
+    ModelNotice,
+    ModelStatus,
+    Open,
+    TakeTurn,
+    Unload,
+    WaitReady,
+)
+from actorllama.engine.reports import LoopFailed, LoopStatistics, Report, StepReport
+from actorllama.engine.spec import ModelSpec
+from actorllama.engine.turn_desk import TurnDesk
+from actorllama.errors import StateError
+from actorllama.ids import TurnId
+from actorllama.telemetry import Event
+
+__all__ = ["ModelActor", "ModelState"]
+
+
+class ModelState(Enum):
+    """Where a model stands."""
+
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@frozen
+class StartLoading:
+    """Begin to load, once the supervisor has its answer."""
+
+
+@frozen
+class GraceOver:
+    """The running turns had their time."""
+
+
+ModelEvent: TypeAlias = ModelCall | ModelNotice | StartLoading | GraceOver | Exit
+_Outcome: TypeAlias = MachineOutcome[ModelState]
+
+
+class ModelActor(StateMachine[ModelState, ModelEvent]):
+    """Own one model: its context, its sequences, its queue.
+
+    It decides and delegates: loading goes to a `Loader`, computing to the engine host's thread, and
+    every answer comes back as a message. A turn's caller waits in ``call(TakeTurn(...))``, so it hears
+    of the death of this actor whatever kills it. Doubt about the context (``LoopFailed``) crashes the
+    actor; its supervisor builds a new one from the same `ModelSpec`.
+
+    Owner of: the `TurnDesk` (queue, slots, running turns) and the `LoadJob`.
+    """
+
+    transitions: ClassVar[tuple[Arrow, ...]] = (
+        Arrow(ModelState.LOADING, LoadFinished, ModelState.READY),
+        Arrow(ModelState.LOADING, Unload, ModelState.DRAINING),
+        Arrow(ModelState.READY, Unload, ModelState.DRAINING),
+    )
+
+    def __init__(self, spec: ModelSpec, *, host_name: str) -> None:
+        """Build from ``spec``; the host actor is found by name when loading begins."""
+        self._spec = spec
+        self._host_name = host_name
+        self._desk: TurnDesk | None = None
+        self._info: ModelInfo | None = None
+        self._seat: Seat | None = None
+        self._statistics: LoopStatistics | None = None
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def init(self, ctx: Context) -> MachineInit[ModelState]:
+        """Answer the supervisor at once; loading comes next."""
+        self._context = ctx
+        self._job = ctx.own(LoadJob(self._spec), LoadJob.close, abort=LoadJob.stop)
+        self._began_s = perf_counter()
+        return Begin(ModelState.LOADING, actions=(NextEvent(StartLoading()),))
+
+    async def terminate(self, reason: ExitReason) -> None:
+        """Let go of the readers, take the loop off the host, free the memory."""
+        if self._desk is not None:
+            self._desk.close_streams()
+        await trio.to_thread.run_sync(self._job.value.close)
+        self._tell(events.MODEL_UNLOADED, {"n_cancelled": self._desk.n_cancelled if self._desk else 0})
+
+    async def handle_event(self, state: ModelState, event: ModelEvent, source: Source) -> _Outcome:
+        """Take one event; calls that must wait for loading are postponed."""
+        match event:
+            case StartLoading():
+                await self._context.start(lambda: Loader(self._job, self._context.ref), name=None)
+                return Keep()
+            case LoadFinished():
+                return await self._loaded(event)
+            case Exit():
+                return Keep()  # the loader has reported before it ended
+            case Describe():
+                return Keep(actions=(ReplyTo(source.caller, self._status(state)),))
+            case Unload():
+                return self._unload(state, event, source)
+            case WaitReady():
+                if state is ModelState.LOADING:
+                    return Keep(actions=(PostPone(),))
+                return Keep(actions=(ReplyTo(source.caller, self._info),))
+            case TakeTurn():
+                return self._take(state, event, source)
+            case StepReport():
+                return self._report(state, event)
+            case LoopFailed():
+                return self._fail(event)
+            case CancelTake():
+                if self._desk is not None:
+                    self._desk.cancel(event.turn_id, event.reason)
+                return Keep()
+            case GiveCredit():
+                self._submit(GrantCredit(turn_id=event.turn_id, n_tokens=event.n_tokens))
+                return Keep()
+            case GraceOver():
+                self._open_desk.cancel_running()
+                return Keep()
+
+    # -- loading and unloading -----------------------------------------------------------------
+
+    async def _loaded(self, event: LoadFinished) -> _Outcome:
+        opened = self._job.value.opened
+        duration_s = perf_counter() - self._began_s
+        if event.error is not None or opened is None:
+            about = {"model": self._spec.name, "path": str(self._spec.path), "error": event.error}
+            self._context.bus.execute(events.LOAD_FAILED, {"duration_s": duration_s}, about)
+            # Not a crash: loading it again would fail again.
+            return Stop(Shutdown(event.error))
+        host_ref = self._context.whereis(self._host_name)
+        if host_ref is None:
+            return Stop(Crash(StateError(operation="load", reason=f"there is no {self._host_name}")))
+        await self._attach(opened, await host_ref.call(GetHost()))
+        facts = opened.context.facts
+        self._desk = TurnDesk(
+            spec=self._spec,
+            n_slots=facts.n_seq,
+            submit=self._submit,
+            grant=_granter(self._context.ref),
+            bus=self._context.bus,
+        )
+        self._info = ModelInfo(facts=opened.model.facts, context=facts, vocabulary=opened.model.vocabulary)
+        self._context.bus.execute(
+            events.MODEL_LOADED,
+            {
+                "duration_s": duration_s,
+                "weights_bytes": opened.model.facts.weights_bytes,
+                "n_seq": facts.n_seq,
+                "n_ctx_per_seq": facts.ctx_per_seq,
+            },
+            {"model": self._spec.name, "path": str(self._spec.path)},
+        )
+        return Transition(ModelState.READY)
+
+    async def _attach(self, opened: Open, host: EngineHost) -> None:
+        post = _poster(self._context.ref, trio.lowlevel.current_trio_token())
+        loop = EngineLoop(
+            context=opened.context,
+            vocabulary=opened.model.vocabulary,
+            post=post,
+            n_mixed=self._spec.engine_options.n_mixed,
+        )
+        self._host = host
+        self._seat = host.attach(
+            loop, on_failed=lambda error: post(LoopFailed(error=error)), weight=self._spec.weight
+        )
+        self._job.value.attach(host, self._seat)
+
+    def _unload(self, state: ModelState, event: Unload, source: Source) -> _Outcome:
+        if self._desk is not None:
+            self._desk.refuse_queued()
+        if self._desk is None or self._desk.n_running == 0:
+            return StopAndReply(Shutdown("unloaded"), (ReplyTo(source.caller),))
+        if state is ModelState.DRAINING:
+            return Keep(actions=(ReplyTo(source.caller),))
+        return Transition(
+            ModelState.DRAINING, actions=(ReplyTo(source.caller), StateTimeout(event.grace_s, GraceOver()))
+        )
+
+    # -- turns ---------------------------------------------------------------------------------
+
+    def _take(self, state: ModelState, message: TakeTurn, source: Source) -> _Outcome:
+        caller = source.caller
+        assert caller is not None, "TakeTurn is a call"
+        match state:
+            case ModelState.LOADING:
+                return Keep(actions=(PostPone(),))
+            case ModelState.READY:
+                self._open_desk.take(message, caller)
+            case ModelState.DRAINING:
+                self._open_desk.refuse(message, caller)
+        return Keep()
+
+    def _report(self, state: ModelState, report: StepReport) -> _Outcome:
+        self._statistics = report.statistics
+        self._open_desk.report(report)
+        self._tell_step(report.statistics)
+        if state is ModelState.DRAINING and self._open_desk.n_running == 0:
+            return Stop(Shutdown("unloaded"))
+        return Keep()
+
+    @property
+    def _open_desk(self) -> TurnDesk:
+        assert self._desk is not None, "the desk opens when loading has finished"
+        return self._desk
+
+    def _fail(self, event: LoopFailed) -> _Outcome:
+        self._context.bus.execute(
+            events.MODEL_FAILED,
+            {"n_live": self._open_desk.n_running, "n_queued": self._open_desk.n_queued},
+            {"model": self._spec.name, "error": event.error},
+        )
+        return Stop(Crash(event.error))
+
+    # -- small things --------------------------------------------------------------------------
+
+    def _submit(self, command: Command) -> None:
+        if self._seat is not None:
+            self._host.submit(self._seat, command)
+
+    def _status(self, state: ModelState) -> ModelStatus:
+        options, desk = self._spec.context_options, self._desk
+        return ModelStatus(
+            name=self._spec.name,
+            state=state.value,
+            path=str(self._spec.path),
+            n_seq=options.n_seq,
+            ctx_per_seq=self._info.context.ctx_per_seq if self._info else options.ctx_per_seq,
+            n_live=desk.n_running if desk else 0,
+            n_queued=desk.n_queued if desk else 0,
+            n_free_slots=desk.n_free_slots if desk else 0,
+            statistics=self._statistics,
+        )
+
+    def _tell(self, event: Event, measurements: dict[str, float]) -> None:
+        self._context.bus.execute(event, measurements, {"model": self._spec.name})
+
+    def _tell_step(self, statistics: LoopStatistics) -> None:
+        if self._context.bus.is_listening(events.STEP_REPORTED):
+            self._tell(
+                events.STEP_REPORTED,
+                {
+                    "n_steps": statistics.n_steps,
+                    "n_prefilled": statistics.n_prefilled,
+                    "n_decoded": statistics.n_decoded,
+                    "n_live": statistics.n_live,
+                    "decode_s": statistics.decode_s,
+                    "sample_s": statistics.sample_s,
+                },
+            )
+
+
+def _poster(ref: Ref, token: trio.lowlevel.TrioToken) -> Callable[[Report], None]:
+    """Make the function that the host thread reports with."""
+
+    def post(report: Report) -> None:
+        try:
+            token.run_sync_soon(ref.info_nowait, report)
+        except trio.RunFinishedError:
+            pass  # the event loop is gone, and everybody with it who could have listened
+
+    return post
+
+
+def _granter(ref: Ref) -> Callable[[TurnId, int], None]:
+    return lambda turn_id, n_tokens: ref.info_nowait(GiveCredit(turn_id=turn_id, n_tokens=n_tokens))

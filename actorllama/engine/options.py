@@ -1,0 +1,33 @@
+"""How the engine admits turns and builds its steps."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from actorllama.options import option
+
+__all__ = ["EngineOptions"]
+
+
+@frozen(kw_only=True)
+class EngineOptions:
+    """What holds for every model of a runtime, unless ``load`` says otherwise."""
+
+    queue_capacity: int = option(
+        256, doc="Turns that may wait for a sequence; one more is refused as Busy.", at_least=0, at_most=1_000_000
+    )
+    stream_window: int = option(
+        64, doc="Tokens that a turn may run ahead of its reader.", unit="tokens", at_least=2, at_most=1 << 20
+    )
+    n_mixed: int = option(
+        256,
+        doc="Prompt tokens of a step at most while other sequences decode: bounds how long they wait.",
+        unit="tokens",
+        at_least=2,
+        at_most=1 << 16,
+    )
+    unload_grace_s: float = option(
+        10.0, doc="Seconds that running turns get to end when their model is unloaded.", unit="s", at_least=0.0
+    )
+    max_restarts: int = option(3, doc="Restarts of one model within restart_period_s.", at_least=0, at_most=1000)
+    restart_period_s: float = option(60.0, doc="The window of max_restarts.", unit="s", at_least=0.001)

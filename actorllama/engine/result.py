@@ -1,0 +1,90 @@
+"""What a turn brought, with accounts that add up."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from actorllama.engine.reports import FinishReason, TurnEnd
+
+__all__ = ["Timings", "TurnResult", "Usage", "result_of"]
+
+
+@frozen(kw_only=True)
+class Usage:
+    """Tokens of a turn."""
+
+    n_prompt: int
+    n_cached: int
+    """Prompt tokens that were not computed again."""
+    n_generated: int
+
+    @property
+    def n_total(self) -> int:
+        """Prompt and reply together."""
+        return self.n_prompt + self.n_generated
+
+
+@frozen(kw_only=True)
+class Timings:
+    """Seconds of a turn: ``total_s = queue_s + prefill_s + decode_s``."""
+
+    queue_s: float
+    """From being taken by the model actor to having a sequence."""
+    prefill_s: float
+    """Until the logits of the first token were there."""
+    decode_s: float
+    """From then to the end."""
+
+    @property
+    def first_token_s(self) -> float:
+        """How long the first token took to come."""
+        return self.queue_s + self.prefill_s
+
+    @property
+    def total_s(self) -> float:
+        """The whole turn."""
+        return self.queue_s + self.prefill_s + self.decode_s
+
+
+@frozen(kw_only=True)
+class TurnResult:
+    """A turn that ended as it should; whatever else happens to a turn is an exception."""
+
+    model: str
+    turn_id: int
+    text: str
+    tokens: tuple[int, ...]
+    """Generated token ids, the end-of-generation token included."""
+    finish_reason: FinishReason
+    """``end`` (the model's own), ``stop`` (a stop string), ``length`` (max_tokens), ``context`` (full)."""
+    stop: str | None
+    """The stop string that ended it."""
+    seed: int
+    n_draws: int
+    """Random numbers drawn; with the seed, the state of the generator."""
+    n_steps: int
+    """Native calls that computed a part of it."""
+    usage: Usage
+    timings: Timings
+
+
+def result_of(end: TurnEnd, *, model: str, seed: int, taken_at_s: float) -> TurnResult:
+    """Turn a loop's account into the caller's."""
+    first_token_at_s = end.first_token_at_s if end.first_token_at_s is not None else end.ended_at_s
+    return TurnResult(
+        model=model,
+        turn_id=end.turn_id,
+        text=end.text,
+        tokens=end.tokens,
+        finish_reason=end.finish_reason,
+        stop=end.stop,
+        seed=seed,
+        n_draws=end.n_draws,
+        n_steps=end.n_steps,
+        usage=Usage(n_prompt=end.n_prompt, n_cached=0, n_generated=len(end.tokens)),
+        timings=Timings(
+            queue_s=end.started_at_s - taken_at_s,
+            prefill_s=first_token_at_s - end.started_at_s,
+            decode_s=end.ended_at_s - first_token_at_s,
+        ),
+    )

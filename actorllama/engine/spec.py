@@ -1,0 +1,29 @@
+"""All that is needed to build a model actor, and to build it again after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import field, frozen
+
+from actorllama.engine.options import EngineOptions
+from actorllama.native import Backend, ContextOptions, ModelOptions
+
+__all__ = ["ModelSpec"]
+
+
+@frozen(kw_only=True)
+class ModelSpec:
+    """A model by name: file, options, and what computes it."""
+
+    name: str
+    path: Path
+    backend: Backend = field(repr=False)
+    model_options: ModelOptions = ModelOptions()
+    context_options: ContextOptions = ContextOptions()
+    engine_options: EngineOptions = EngineOptions()
+    weight: float = 1.0
+    """Share of the host thread beside other models."""
+    on_progress: Callable[[float], None] | None = field(default=None, repr=False)
+    """Called on the loading thread with 0 to 1."""

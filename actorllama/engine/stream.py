@@ -1,0 +1,95 @@
+"""The channel between a running turn and the one who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+from attrs import frozen
+
+__all__ = ["TextPiece", "TurnStream"]
+
+
+@frozen(kw_only=True)
+class TextPiece:
+    """Text that became safe to show since the last piece."""
+
+    text: str
+    n_tokens: int
+    """Tokens that this text took, those held back before it included."""
+
+
+class TurnStream:
+    """A bounded channel with one writer and one reader, by credit.
+
+    The loop may produce ``window`` tokens ahead of the reader and then leaves the sequence out of its
+    steps, so a slow reader holds back only itself. What has piled up is handed over in one piece.
+
+    Owner: the reader makes it and reads it; the model actor writes. Both live on the trio thread.
+    """
+
+    def __init__(self, *, window: int) -> None:
+        """Allow the loop to run ``window`` tokens ahead."""
+        self.window = window
+        self._grant: Callable[[int], None] | None = None
+        self._texts: list[str] = []
+        self._n_waiting = 0
+        self._n_consumed = 0
+        self._is_closed = False
+        self._reader: trio.lowlevel.Task | None = None
+
+    def connect(self, grant: Callable[[int], None]) -> None:
+        """Tell the stream how to give credit back; the model actor does, when the turn starts."""
+        self._grant = grant
+
+    def push(self, text: str, n_tokens: int) -> None:
+        """Add text; never waits, because credit bounds what can come."""
+        self._n_waiting += n_tokens
+        if text:
+            self._texts.append(text)
+            self._wake()
+        elif not self._texts:
+            # Tokens without text (control tokens, text held back for a stop string) are nothing that
+            # a reader could consume: give their credit back, or the turn would wait for ever.
+            self._consume()
+
+    def close(self) -> None:
+        """Say that nothing more comes; what is buffered can still be read."""
+        self._is_closed = True
+        self._wake()
+
+    async def receive(self) -> TextPiece | None:
+        """Wait for text; ``None`` once the turn has ended and everything was read."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if not self._texts and not self._is_closed:
+            await self._park()
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        if not self._texts:
+            return None
+        piece = TextPiece(text="".join(self._texts), n_tokens=self._n_waiting)
+        self._texts.clear()
+        self._consume()
+        return piece
+
+    async def _park(self) -> None:
+        self._reader = trio.lowlevel.current_task()
+
+        def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
+            self._reader = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake(self) -> None:
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            trio.lowlevel.reschedule(reader)
+
+    def _consume(self) -> None:
+        self._n_consumed += self._n_waiting
+        self._n_waiting = 0
+        # Half a window at a time: one command for many tokens, and never an empty window.
+        if self._grant is not None and self._n_consumed * 2 >= self.window:
+            n, self._n_consumed = self._n_consumed, 0
+            self._grant(n)

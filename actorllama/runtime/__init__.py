@@ -1,0 +1,27 @@
+"""The public face: open a runtime, load a model, take a turn.
+
+**What lives here.** ``runtime.py``: `open_runtime` and `Runtime` (load, unload, models). ``model.py``:
+`Model` (complete, stream). ``turn.py``: a turn that is read while it runs. ``load_options.py``,
+``prompting.py``: what callers write, checked and translated.
+
+**Who owns it and what always holds.** The runtime owns the actor system; its end ends everything, in
+order and in bounded time. Handles name models, not processes: they survive a crash and a restart of
+the actor behind them. Every failure has a type of ``actorllama.errors``.
+
+**What it may import.** Everything below: ``config``, ``engine``, ``actors``, ``native``.
+
+**Why this way, and what we refused.** A turn is one call to the model's actor whose reply comes when
+the turn has ended: the kernel then guarantees that the caller hears of the actor's death, however it
+dies. We refused handles that hold native memory: they would dangle after a restart.
+
+**Read next.** ``runtime.py``, then ``model.py``.
+"""
+
+from __future__ import annotations
+
+from actorllama.runtime.load_options import LoadOptions
+from actorllama.runtime.model import Model, SamplingOptions
+from actorllama.runtime.runtime import Runtime, open_runtime
+from actorllama.runtime.turn import Turn
+
+__all__ = ["LoadOptions", "Model", "Runtime", "SamplingOptions", "Turn", "open_runtime"]

@@ -1,0 +1,280 @@
+"""A loaded model, as its users see it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TypedDict, Unpack
+
+import trio
+
+from actorllama.actors import Crash, Ref, Shutdown, System, which_children
+from actorllama.engine import (
+    CancelTake,
+    ChatTemplate,
+    Describe,
+    Message,
+    ModelInfo,
+    ModelStatus,
+    TakeTurn,
+    TurnRequest,
+    TurnResult,
+    TurnStream,
+    WaitReady,
+    check_request,
+)
+from actorllama.errors import ActorExited, ModelNotLoaded, ModelUnavailable, RequestError, TurnTimeout
+from actorllama.ids import TurnId
+from actorllama.native import ModelFacts, SamplingParams
+from actorllama.runtime.names import model_name, supervisor_name
+from actorllama.runtime.prompting import Prompt, tokens_of
+from actorllama.runtime.turn import Turn
+
+__all__ = ["Model", "SamplingOptions"]
+
+_INLINE_CHARS = 2048  # tokenising this much takes well under a millisecond; a thread hop takes 0.1
+
+
+class SamplingOptions(TypedDict, total=False):
+    """The sampler settings of a turn, as keywords; ``SamplingParams`` says what each does."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    typical_p: float
+    repeat_penalty: float
+    frequency_penalty: float
+    presence_penalty: float
+    penalty_last_n: int
+    seed: int
+    logit_bias: Mapping[int, float] | None
+
+
+class Model:
+    """Take turns with one loaded model.
+
+    The handle names the model, not one incarnation of its actor: after a crash and a restart it goes
+    on working. Any task of the runtime's event loop may use it.
+    """
+
+    def __init__(self, *, name: str, system: System, info: ModelInfo, next_turn_id: Callable[[], TurnId]) -> None:
+        """Made by ``Runtime.load``."""
+        self.name = name
+        self._system = system
+        self._info = info
+        self._next_turn_id = next_turn_id
+        self._template = _template_of(info)
+
+    def __repr__(self) -> str:
+        """Name the model and its file."""
+        return f"<Model {self.name} {self._info.facts.path}>"
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What the weights file says."""
+        return self._info.facts
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether ``messages=`` can be used."""
+        return self._template is not None
+
+    async def complete(
+        self,
+        prompt: Prompt | None = None,
+        *,
+        messages: Sequence[Message | Mapping[str, object]] | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        timeout_s: float | None = None,
+        **sampling: Unpack[SamplingOptions],
+    ) -> TurnResult:
+        """Take a turn and return its result.
+
+        Args:
+            prompt: Text to continue, or token ids.
+            messages: A chat instead of a prompt, rendered by the model's own template.
+            max_tokens: Tokens to generate at most; by default until the model ends or the sequence is full.
+            stop: Strings that end the turn; they are not part of its text.
+            timeout_s: Seconds for the whole turn, its time in the queue included.
+            sampling: See ``SamplingParams``.
+
+        Raises:
+            RequestError: A parameter is out of bounds.
+            ContextFull: The prompt does not fit.
+            ChatTemplateError: The messages cannot be rendered.
+            Busy: The queue is full.
+            TurnTimeout: ``timeout_s`` has passed.
+            TurnCancelled: The model was unloaded meanwhile.
+            ModelUnavailable: The model's actor died; the message says why.
+            ModelNotLoaded: There is no such model any more.
+        """
+        request = await self._request(prompt, messages, max_tokens, stop, sampling)
+        return await self._take(self._next_turn_id(), request, None, _checked_timeout(timeout_s))
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        prompt: Prompt | None = None,
+        *,
+        messages: Sequence[Message | Mapping[str, object]] | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        timeout_s: float | None = None,
+        window: int = 64,
+        **sampling: Unpack[SamplingOptions],
+    ) -> AsyncIterator[Turn]:
+        """Take a turn and read it while it runs; arguments and errors as for ``complete``.
+
+        Args:
+            prompt: As for ``complete``.
+            messages: As for ``complete``.
+            max_tokens: As for ``complete``.
+            stop: As for ``complete``.
+            timeout_s: As for ``complete``.
+            window: Tokens that the turn may run ahead of its reader.
+            sampling: As for ``complete``.
+
+        Yields:
+            The turn. Errors come out of the ``async with`` block, typed as they are, not in groups.
+        """
+        timeout_s = _checked_timeout(timeout_s)
+        if isinstance(window, bool) or not isinstance(window, int) or window < 2:
+            raise RequestError(field="window", value=window, reason="must be an integer of at least 2")
+        request = await self._request(prompt, messages, max_tokens, stop, sampling)
+        turn_id = self._next_turn_id()
+        stream = TurnStream(window=window)
+        turn = Turn(turn_id, stream)
+        failure: Exception | None = None
+
+        async def take() -> None:
+            nonlocal failure
+            try:
+                turn.finish(await self._take(turn_id, request, stream, timeout_s))
+            except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
+                failure = exc
+                reading.cancel()
+            finally:
+                stream.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take)
+            with trio.CancelScope() as reading:
+                yield turn
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def status(self) -> ModelStatus:
+        """Ask the model's actor what it is doing."""
+        return await (await self._ref()).call(Describe())
+
+    # -- behind the face -----------------------------------------------------------------------
+
+    async def _request(
+        self,
+        prompt: Prompt | None,
+        messages: Sequence[Message | Mapping[str, object]] | None,
+        max_tokens: int | None,
+        stop: str | Sequence[str],
+        sampling: SamplingOptions,
+    ) -> TurnRequest:
+        info = await self._current_info()
+        if messages is None and isinstance(prompt, str) and len(prompt) <= _INLINE_CHARS:
+            tokens = tokens_of(info, prompt, messages, self._template)
+        else:
+            # A template may loop and a long text takes milliseconds: not on the event loop.
+            tokens = await trio.to_thread.run_sync(
+                tokens_of, info, prompt, messages, self._template, abandon_on_cancel=True
+            )
+        return check_request(
+            prompt=tokens,
+            sampling=_params(sampling),
+            max_tokens=max_tokens,
+            stop=stop,
+            vocabulary=info.vocabulary,
+            context=info.context,
+        )
+
+    async def _take(
+        self, turn_id: TurnId, request: TurnRequest, stream: TurnStream | None, timeout_s: float
+    ) -> TurnResult:
+        ref = await self._ref()
+        message = TakeTurn(turn_id=turn_id, request=request, stream=stream)
+        is_over = False
+        try:
+            with trio.move_on_after(timeout_s):
+                result = await ref.call(message, timeout_s=math.inf)
+                is_over = True
+                return result
+            raise TurnTimeout(turn_id=turn_id, timeout_s=timeout_s)
+        except ActorExited as exc:
+            is_over = True
+            raise ModelUnavailable(model=self.name, reason=_why(exc)) from exc
+        finally:
+            if not is_over and ref.is_alive:
+                ref.info_nowait(CancelTake(turn_id=turn_id, reason="its caller left"))
+
+    async def _current_info(self) -> ModelInfo:
+        """Return what requests are checked against; ask again if the model was rebuilt meanwhile."""
+        if self._info.vocabulary.is_closed:
+            ref = await self._ref()
+            try:
+                self._info = await ref.call(WaitReady(), timeout_s=math.inf)
+            except ActorExited as exc:
+                raise ModelUnavailable(model=self.name, reason=_why(exc)) from exc
+        return self._info
+
+    async def _ref(self) -> Ref:
+        """Find the present incarnation of the model's actor."""
+        ref = self._system.whereis(model_name(self.name))
+        if ref is not None:
+            await trio.lowlevel.checkpoint()
+            return ref
+        supervisor = self._system.whereis(supervisor_name(self.name))
+        if supervisor is None:
+            await trio.lowlevel.checkpoint()
+            raise ModelNotLoaded(model=self.name, loaded=())
+        # Between a death and a restart nobody has the name. The supervisor answers when it has
+        # dealt with the death, because that came first.
+        try:
+            children = await which_children(supervisor)
+        except ActorExited as exc:
+            raise ModelUnavailable(model=self.name, reason=_why(exc)) from exc
+        if not children or children[0].ref is None:
+            raise ModelUnavailable(model=self.name, reason="it is being rebuilt after a crash")
+        return children[0].ref
+
+
+def _params(sampling: SamplingOptions) -> SamplingParams:
+    try:
+        return SamplingParams(**sampling)
+    except TypeError as exc:
+        unknown = sorted(set(sampling) - set(SamplingOptions.__annotations__))
+        known = ", ".join(sorted(SamplingOptions.__annotations__))
+        raise RequestError(field=unknown[0], value=None, reason=f"is no sampling parameter; there are {known}") from exc
+
+
+def _checked_timeout(timeout_s: float | None) -> float:
+    if timeout_s is None:
+        return math.inf
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not timeout_s > 0:
+        raise RequestError(field="timeout_s", value=timeout_s, reason="must be a number of seconds above 0")
+    return timeout_s
+
+
+def _template_of(info: ModelInfo) -> ChatTemplate | None:
+    source = info.facts.chat_template
+    return None if source is None else ChatTemplate(source, bos=info.facts.bos_text, eos=info.facts.eos_text)
+
+
+def _why(exc: ActorExited) -> str:
+    match exc.reason:
+        case Crash(cause):
+            return f"its actor crashed ({cause})"
+        case Shutdown(term) if isinstance(term, Exception):
+            return str(term)
+        case reason:
+            return f"its actor ended: {reason}"

@@ -1,0 +1,18 @@
+"""Under which names the runtime's actors are registered."""
+
+from __future__ import annotations
+
+__all__ = ["HOST_NAME", "MODELS_NAME", "model_name", "supervisor_name"]
+
+HOST_NAME = "engine.host"
+MODELS_NAME = "models"
+
+
+def model_name(name: str) -> str:
+    """Name of a model's actor."""
+    return f"model:{name}"
+
+
+def supervisor_name(name: str) -> str:
+    """Name of the supervisor of one model's actor."""
+    return f"model:{name}.supervisor"

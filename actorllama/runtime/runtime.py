@@ -1,0 +1,272 @@
+"""Open the tree, load models, take them away again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Unpack
+
+import trio
+
+from actorllama.actors import (
+    ChildSpec,
+    DynamicSupervisor,
+    Ref,
+    Shutdown,
+    Supervisor,
+    System,
+    open_system,
+    start_child,
+)
+from actorllama.config import Config
+from actorllama.engine import Describe, HostActor, ModelActor, ModelSpec, ModelStatus, Unload, WaitReady
+from actorllama.errors import (
+    ActorExited,
+    EngineError,
+    ModelAlreadyLoaded,
+    ModelLoadError,
+    ModelNotLoaded,
+    NameTaken,
+    RequestError,
+    StartRefused,
+)
+from actorllama.ids import TurnId
+from actorllama.native import Backend, BuildInfo
+from actorllama.runtime.load_options import LoadOptions, build_spec, check_name
+from actorllama.runtime.model import Model
+from actorllama.runtime.names import HOST_NAME, MODELS_NAME, model_name, supervisor_name
+from actorllama.telemetry import Bus
+
+__all__ = ["Runtime", "open_runtime"]
+
+
+class Runtime:
+    """Models under supervision. Made by ``open_runtime``.
+
+    Any task of the event loop that opened it may use it.
+    """
+
+    def __init__(self, *, system: System, config: Config, backend: Backend) -> None:
+        """Keep what ``open_runtime`` has made."""
+        self._system = system
+        self._config = config
+        self._backend = backend
+        self._turn_ids = count(1)
+        self._models: dict[str, Model] = {}
+
+    async def load(
+        self,
+        name: str,
+        path: str | Path | None = None,
+        *,
+        on_progress: Callable[[float], None] | None = None,
+        weight: float = 1.0,
+        **options: Unpack[LoadOptions],
+    ) -> Model:
+        """Load a model and wait until it takes turns.
+
+        Args:
+            name: What the model is called from now on: letters, digits, ``.``, ``_``, ``-``.
+            path: A GGUF file; by default the demo model that comes with the package.
+            on_progress: Called with 0 to 1 while the weights are read, on the loading thread.
+            weight: Share of the engine's time beside other models.
+            options: See ``ContextOptions`` and ``ModelOptions``; the rest comes from the configuration.
+
+        Raises:
+            ModelLoadError: The file cannot be used; the message says why.
+            ModelAlreadyLoaded: The name is taken.
+            RequestError: The name or an option is not usable.
+
+        If the caller is cancelled, loading stops and leaves nothing behind.
+        """
+        check_name(name)
+        if self._system.whereis(supervisor_name(name)) is not None:
+            raise ModelAlreadyLoaded(model=name)
+        spec = build_spec(
+            name, path, options, config=self._config, backend=self._backend, weight=weight, on_progress=on_progress
+        )
+        await self._start(spec)
+        is_ready = False
+        try:
+            ref = self._system.whereis(model_name(name))
+            if ref is None:
+                raise ModelLoadError(path=str(spec.path), reason="its actor ended at once")
+            info = await ref.call(WaitReady(), timeout_s=math.inf)
+            is_ready = True
+        except ActorExited as exc:
+            raise _load_error(spec, exc) from exc
+        finally:
+            if not is_ready:
+                await self._drop(name)
+        model = Model(name=name, system=self._system, info=info, next_turn_id=self._next_turn_id)
+        self._models[name] = model
+        return model
+
+    async def unload(self, name: str, *, grace_s: float | None = None) -> None:
+        """Take no more turns, let the running ones end, free the memory.
+
+        Returns when the memory is free: after ``grace_s`` and the end of one step at the latest.
+
+        Args:
+            name: As given to ``load``.
+            grace_s: Seconds that running turns get; then they are cancelled. Default: the configuration's.
+
+        Raises:
+            ModelNotLoaded: There is no such model.
+        """
+        grace_s = self._config.engine.unload_grace_s if grace_s is None else grace_s
+        if isinstance(grace_s, bool) or not isinstance(grace_s, int | float) or not 0 <= grace_s < math.inf:
+            raise RequestError(field="grace_s", value=grace_s, reason="must be a number of seconds, 0 or more")
+        supervisor = self._system.whereis(supervisor_name(name))
+        if supervisor is None:
+            await trio.lowlevel.checkpoint()
+            raise ModelNotLoaded(model=name, loaded=self._names())
+        self._models.pop(name, None)
+        ended = self._system.monitor(supervisor)
+        ref = self._system.whereis(model_name(name))
+        if ref is not None:
+            try:
+                await ref.call(Unload(grace_s=grace_s), timeout_s=math.inf)
+            except ActorExited:
+                pass  # it crashed just now; what is left of it goes below
+            with trio.move_on_after(grace_s + _END_TIMEOUT_S):
+                await ended.wait()
+        await self._drop(name)
+
+    def model(self, name: str) -> Model:
+        """Return a loaded model by name.
+
+        Raises:
+            ModelNotLoaded: There is no such model.
+        """
+        if name not in self._models or self._system.whereis(supervisor_name(name)) is None:
+            raise ModelNotLoaded(model=name, loaded=self._names())
+        return self._models[name]
+
+    async def models(self) -> tuple[ModelStatus, ...]:
+        """Ask every model's actor what it is doing, in order of their names."""
+        found: list[ModelStatus] = []
+        for name in self._names():
+            ref = self._system.whereis(model_name(name))
+            if ref is not None:
+                try:
+                    found.append(await ref.call(Describe()))
+                except ActorExited:
+                    continue  # it ended between the two lines: it is not there any more
+        await trio.lowlevel.checkpoint()
+        return tuple(found)
+
+    def build_info(self) -> BuildInfo:
+        """Describe the library that computes."""
+        return self._backend.build_info()
+
+    @property
+    def system(self) -> System:
+        """The actors underneath: ``system.tree()``, names, monitors."""
+        return self._system
+
+    # -- behind the face -----------------------------------------------------------------------
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name in self._models if self._system.whereis(supervisor_name(name))))
+
+    def _next_turn_id(self) -> TurnId:
+        return TurnId(next(self._turn_ids))
+
+    async def _start(self, spec: ModelSpec) -> None:
+        models = self._system.whereis(MODELS_NAME)
+        if models is None:
+            raise EngineError("the runtime is closed. Open a new one.")
+        engine = spec.engine_options
+        # A supervisor for each model: one that crashes too often takes nobody else with it.
+        actor = ChildSpec(
+            id=spec.name,
+            start=lambda: ModelActor(spec, host_name=HOST_NAME),
+            restart="transient",
+            significant=True,
+            name=model_name(spec.name),
+            mailbox_capacity=max(engine.queue_capacity, 64) + 64,
+            shutdown=_STOP_GRACE_S,
+        )
+        child = ChildSpec(
+            id=spec.name,
+            start=lambda: Supervisor(
+                children=(actor,),
+                max_restarts=engine.max_restarts,
+                period_s=engine.restart_period_s,
+                auto_shutdown="any_significant",
+            ),
+            restart="temporary",
+            name=supervisor_name(spec.name),
+            type="supervisor",
+        )
+        try:
+            await start_child(models, child)
+        except NameTaken as exc:
+            raise ModelAlreadyLoaded(model=spec.name) from exc
+        except StartRefused as exc:
+            raise ModelLoadError(path=str(spec.path), reason=str(exc)) from exc
+
+    async def _drop(self, name: str) -> None:
+        """Stop what is left of a model and wait for its end, also if the caller is cancelled."""
+        supervisor: Ref | None = self._system.whereis(supervisor_name(name))
+        if supervisor is None:
+            return
+        with trio.move_on_after(_END_TIMEOUT_S, shield=True):
+            try:
+                await supervisor.stop(Shutdown("unloaded"), timeout_s=math.inf)
+            except ActorExited:
+                pass  # that is what was wanted
+
+
+_STOP_GRACE_S = 30.0
+_END_TIMEOUT_S = 60.0
+
+
+@asynccontextmanager
+async def open_runtime(
+    config: Config | None = None, *, backend: Backend | None = None, bus: Bus | None = None
+) -> AsyncIterator[Runtime]:
+    """Open a runtime; leaving the block stops every model in order and frees all memory.
+
+    Args:
+        config: Options of every room; by default ``Config()``. ``load_config`` reads files and variables.
+        backend: What computes; by default llama.cpp.
+        bus: Where events go.
+
+    Yields:
+        The runtime.
+    """
+    config = config or Config()
+    if backend is None:
+        backend = await trio.to_thread.run_sync(_llama_backend)
+    async with open_system(name="actorllama", bus=bus) as system:
+        children = (
+            ChildSpec(id="host", start=HostActor, name=HOST_NAME, shutdown=_END_TIMEOUT_S),
+            ChildSpec(
+                id="models",
+                start=DynamicSupervisor,
+                name=MODELS_NAME,
+                type="supervisor",
+            ),
+        )
+        await system.start(lambda: Supervisor(strategy="rest_for_one", children=children), name="runtime")
+        yield Runtime(system=system, config=config, backend=backend)
+
+
+def _llama_backend() -> Backend:
+    from actorllama.native.llama import LlamaBackend  # noqa: PLC0415 - loads llama.cpp: only when it is used
+
+    return LlamaBackend()
+
+
+def _load_error(spec: ModelSpec, exc: ActorExited) -> Exception:
+    match exc.reason:
+        case Shutdown(EngineError() as cause):
+            return cause
+        case reason:
+            return ModelLoadError(path=str(spec.path), reason=f"its actor ended: {reason}", hint="See the log.")
+

@@ -1,0 +1,56 @@
+"""A turn that is read while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from actorllama.engine import TextPiece, TurnResult, TurnStream
+from actorllama.errors import StateError
+
+__all__ = ["Turn"]
+
+
+class Turn:
+    """A running turn, as ``async with model.stream(...)`` gives it.
+
+    ::
+
+        async with model.stream("Once upon a time", max_tokens=64) as turn:
+            async for piece in turn:
+                print(piece.text, end="")
+        print(turn.result.usage)
+
+    Iterate at most once, from one task. Leaving the block before the end cancels the turn, and its
+    sequence is free within one step.
+    """
+
+    def __init__(self, turn_id: int, stream: TurnStream) -> None:
+        """Made by ``Model.stream``."""
+        self.turn_id = turn_id
+        self._stream = stream
+        self._result: TurnResult | None = None
+
+    @property
+    def result(self) -> TurnResult:
+        """What the turn brought.
+
+        Raises:
+            StateError: It has not ended; read it to its end first.
+        """
+        if self._result is None:
+            raise StateError(operation="Turn.result", reason="the turn was not read to its end")
+        return self._result
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result."""
+        return self._result is not None
+
+    async def __aiter__(self) -> AsyncIterator[TextPiece]:
+        """Give text as it comes; what piled up while the reader was away comes in one piece."""
+        while (piece := await self._stream.receive()) is not None:
+            yield piece
+
+    def finish(self, result: TurnResult) -> None:
+        """Keep the result; ``Model.stream`` calls this when the actor has replied."""
+        self._result = result
