@@ -1,0 +1,58 @@
+"""What the global options say, as one value that every command gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from actorllama.config import Config, load_config
+from actorllama.config.config import SECTIONS
+from actorllama.config.sources import read_arguments, read_environment, read_toml
+
+__all__ = ["App", "load_app"]
+
+# A log line between the words of a reply helps nobody: commands are quieter than the library.
+_QUIET: Mapping[str, object] = {"telemetry.log_level": "warning"}
+
+
+@frozen(kw_only=True)
+class App:
+    """The configuration of one command line.
+
+    ``sources`` says of each option that is not at its default where it was set.
+    """
+
+    config: Config
+    config_path: Path | None
+    sources: Mapping[str, str]
+
+    @property
+    def is_debugging(self) -> bool:
+        """Whether a traceback is welcome."""
+        return self.config.telemetry.log_level == "debug"
+
+
+def load_app(*, config_path: Path | None, arguments: Mapping[str, object]) -> App:
+    """Merge the sources of the configuration.
+
+    Args:
+        config_path: A TOML file, or ``None``.
+        arguments: ``{"section.field": value}`` from the command line.
+
+    Raises:
+        ConfigError: One of the sources is not usable.
+    """
+    settings = list(read_toml(config_path)) if config_path is not None else []
+    settings += read_environment(os.environ, SECTIONS)
+    settings += read_arguments(arguments)
+    sources = {setting.name: setting.source for setting in settings}
+    quiet = {name: value for name, value in _QUIET.items() if name not in sources}
+    config = load_config(toml_path=config_path, arguments={**quiet, **arguments})
+    return App(
+        config=config,
+        config_path=config_path,
+        sources={**dict.fromkeys(quiet, "the command's own default"), **sources},
+    )
