@@ -41,10 +41,10 @@ class OptionDoc:
         if self.one_of:
             return "one of " + ", ".join(str(choice) for choice in self.one_of)
         if self.at_least is not None and self.at_most is not None:
-            return f"{self.at_least:g} to {self.at_most:g}"
+            return f"{self.at_least} to {self.at_most}"
         if self.at_least is not None:
-            return f"at least {self.at_least:g}"
-        return "" if self.at_most is None else f"at most {self.at_most:g}"
+            return f"at least {self.at_least}"
+        return "" if self.at_most is None else f"at most {self.at_most}"
 
 
 def option(

@@ -1,7 +1,8 @@
 """Gathers the rooms' options from where people write them.
 
 **What lives here.** `Config`, one frozen value with a section per room; `load_config`, which merges
-defaults < TOML file < ``ACTORLLAMA_<SECTION>_<FIELD>`` < arguments; `render_default_toml`, which writes
+defaults < TOML file < ``ACTORLLAMA_<SECTION>_<FIELD>`` < arguments; `gather_settings`, which tells what
+each source says, for those who show where a value comes from; `render_default_toml`, which writes
 ``config/default.toml`` from the classes (``python -m actorllama.config`` prints it).
 
 **Who owns it and what always holds.** Nobody owns a configuration: it is a value, made once and passed
@@ -24,7 +25,8 @@ search path for files (the caller names the file), and warnings for unknown keys
 from __future__ import annotations
 
 from actorllama.config.config import Config
-from actorllama.config.load import load_config
+from actorllama.config.load import gather_settings, load_config
 from actorllama.config.render import render_default_toml
+from actorllama.config.setting import Setting
 
-__all__ = ["Config", "load_config", "render_default_toml"]
+__all__ = ["Config", "Setting", "gather_settings", "load_config", "render_default_toml"]

@@ -12,7 +12,7 @@ from actorllama.config.merge import Constructor, merge
 from actorllama.config.setting import Setting
 from actorllama.config.sources import read_arguments, read_environment, read_toml
 
-__all__ = ["load_config"]
+__all__ = ["gather_settings", "load_config"]
 
 
 def load_config(
@@ -36,10 +36,30 @@ def load_config(
         ConfigError: A file cannot be read, a name is unknown (the nearest one is suggested), a value
             cannot be parsed or is out of bounds.
     """
+    build = cast("Constructor[Config]", Config)  # the fields are the sections, by construction
+    settings = gather_settings(toml_path=toml_path, env=env, arguments=arguments)
+    return build(**merge(SECTIONS, settings))
+
+
+def gather_settings(
+    *,
+    toml_path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    arguments: Mapping[str, object] | None = None,
+) -> list[Setting]:
+    """List what the sources say, in rising order of weight, before it is checked.
+
+    Args:
+        toml_path: As for `load_config`.
+        env: As for `load_config`.
+        arguments: As for `load_config`.
+
+    Raises:
+        ConfigError: A source cannot be read as settings at all.
+    """
     settings: list[Setting] = []
     if toml_path is not None:
         settings += read_toml(toml_path)
     settings += read_environment(os.environ if env is None else env, SECTIONS)
     settings += read_arguments(arguments or {})
-    build = cast("Constructor[Config]", Config)  # the fields are the sections, by construction
-    return build(**merge(SECTIONS, settings))
+    return settings

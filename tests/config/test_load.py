@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from actorllama.config import Config, load_config
+from actorllama.config import Config, gather_settings, load_config
 from actorllama.errors import ConfigError
 from actorllama.telemetry import TelemetryOptions
 
@@ -117,3 +117,18 @@ def test_a_mistake_does_not_hide_behind_a_later_source(tmp_path: Path) -> None:
         load_config(toml_path=path, env={}, arguments={"telemetry.log_level": "info"})
 
     assert caught.value.source == str(path)
+
+
+def test_what_each_source_says_can_be_shown(tmp_path: Path) -> None:
+    path = written(tmp_path, '[telemetry]\nlog_level = "debug"\n')
+    settings = gather_settings(
+        toml_path=path,
+        env={"ACTORLLAMA_TELEMETRY_LOG_LEVEL": "info"},
+        arguments={"telemetry.log_prompts": True},
+    )
+
+    assert [(setting.name, setting.source) for setting in settings] == [
+        ("telemetry.log_level", str(path)),
+        ("telemetry.log_level", "environment variable ACTORLLAMA_TELEMETRY_LOG_LEVEL"),
+        ("telemetry.log_prompts", "arguments"),
+    ]
