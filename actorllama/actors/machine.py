@@ -120,9 +120,10 @@ class StateMachine(Actor, Generic[StateT, EventT]):
         n_in_step = 0
         while agenda.pending:
             item = agenda.pending.popleft()
-            if isinstance(item, Due) and not agenda.take(item):
+            if not isinstance(item, Due):
+                agenda.cancel_event_timeout()
+            elif not agenda.take(item):
                 continue
-            agenda.cancel_event_timeout()
             halt = await self._handle(item.event, item.source)
             if halt is not None:
                 return halt

@@ -88,7 +88,10 @@ class NamedTimeout:
 
 @frozen
 class EventTimeout:
-    """Deliver ``event`` if no other event comes within ``delay_s``. Prefer the other two."""
+    """Deliver ``event`` if no message or `NextEvent` comes within ``delay_s``. Prefer the other two.
+
+    As recorded on OTP 25, other timeouts that run out do not cancel it.
+    """
 
     delay_s: float
     event: object
