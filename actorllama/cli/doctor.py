@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from attrs import asdict
 
+import actorllama
 from actorllama.cli.app import App
 from actorllama.cli.build_probe import probe_build
 from actorllama.cli.checks import Facts, Finding, examine
@@ -16,7 +17,7 @@ from actorllama.cli.examples import examples
 from actorllama.cli.failures import EXIT_FAILED, EXIT_OK
 from actorllama.cli.machine import look_at_machine
 from actorllama.cli.model_summary import summarise
-from actorllama.cli.packages import own_version, packages
+from actorllama.cli.packages import packages
 from actorllama.cli.parameters import JSON
 from actorllama.cli.screen import is_fancy, say, say_json
 from actorllama.demo import model_path
@@ -51,7 +52,7 @@ def command(app: App, *, as_json: bool) -> int:
 def _gather(app: App) -> Facts:
     path = model_path()
     return Facts(
-        actorllama_version=own_version(),
+        actorllama_version=actorllama.__version__,
         python_version=platform.python_version(),
         python_path=sys.executable,
         machine=look_at_machine(),

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -17,6 +17,7 @@ from actorllama.cli.screen import is_fancy
 
 __all__ = ["Interrupts", "run_interruptible"]
 
+T = TypeVar("T")
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR: Final = b"\x1b[?25h\n"
 
@@ -40,6 +41,11 @@ class Interrupts:
     def exit_code(self) -> int:
         """What a shell expects of a command that a signal ended; 0 without one."""
         return 0 if self.received is None else 128 + self.received
+
+    @property
+    def must_leave(self) -> bool:
+        """Whether it was no mere Ctrl-C: who sends SIGTERM wants the process to end."""
+        return self.received is not None and self.received != signal.SIGINT
 
     def forget(self) -> None:
         """Count from the beginning again: what the signal asked for is done, and the command goes on."""
@@ -89,8 +95,8 @@ class Interrupts:
             self._stop()
 
 
-def run_interruptible(work: Callable[[Interrupts], Awaitable[int]]) -> int:
-    """Run a command's asynchronous part and return its exit code."""
+def run_interruptible(work: Callable[[Interrupts], Awaitable[T]]) -> T:
+    """Run a command's asynchronous part; it looks at the interrupts for how it ended."""
     interrupts = Interrupts()
     with interrupts.installed():
         return trio.run(work, interrupts)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Final
 
 from attrs import frozen
 
-import actorllama
-
-__all__ = ["REQUIRED", "Package", "own_version", "packages"]
+__all__ = ["REQUIRED", "TESTED_LLAMA", "Package", "packages"]
 
 REQUIRED: Final = (
     "attrs",
@@ -45,19 +41,6 @@ class Package:
 def packages() -> tuple[Package, ...]:
     """Look every requirement up."""
     return tuple(Package(name=name, version=_version(name)) for name in REQUIRED)
-
-
-def own_version() -> str:
-    """Tell actorllama's own version, in a checkout that was never installed too."""
-    installed = _version("actorllama")
-    if installed is not None:
-        return installed
-    project = Path(actorllama.__file__).parents[1] / "pyproject.toml"
-    try:
-        found: object = tomllib.loads(project.read_text())["project"]["version"]
-    except (OSError, KeyError, ValueError):
-        return "unknown"
-    return str(found)
 
 
 def _version(name: str) -> str | None:

@@ -17,7 +17,6 @@ __all__ = [
     "LAYOUT",
     "SAMPLING",
     "Asking",
-    "Layout",
     "asking_from",
     "checked_text",
     "layout_from",
@@ -66,10 +65,11 @@ SAMPLING: Final = (
 """What a turn asks for."""
 
 LAYOUT: Final = (
+    click.Option(["--n-seq", "n_seq"], type=int, help="Sequences side by side.  [default: 8]"),
     click.Option(["--ctx", "ctx_per_seq"], type=int, help="Tokens that each sequence can hold.  [default: 2048]"),
     click.Option(["--threads", "n_threads"], type=int, help="CPU threads; 0: one per core.  [default: 0]"),
 )
-"""How the context is laid out."""
+"""How the context is laid out; what is not given comes from the configuration."""
 
 JSON: Final = click.Option(["--json", "as_json"], is_flag=True, help="Answer with exactly one JSON object.")
 
@@ -82,15 +82,6 @@ class Asking:
     sampling: SamplingParams
     stop: tuple[str, ...]
     timeout_s: float | None
-
-
-@frozen(kw_only=True)
-class Layout:
-    """How a model's context is laid out; each value is within its bounds."""
-
-    n_seq: int
-    ctx_per_seq: int
-    n_threads: int
 
 
 def asking_from(context: click.Context) -> Asking:
@@ -121,29 +112,22 @@ def asking_from(context: click.Context) -> Asking:
     return asking
 
 
-def layout_from(context: click.Context, *, n_seq: int) -> Layout:
-    """Read the `LAYOUT` options of a command line.
-
-    Args:
-        context: The command line.
-        n_seq: Sequences side by side.
+def layout_from(context: click.Context, base: ContextOptions) -> ContextOptions:
+    """Put the `LAYOUT` options of a command line over the configured layout.
 
     Raises:
         RequestError: The first one that is not usable.
     """
-    options = ContextOptions()
-    for field, value in (
-        ("n_seq", n_seq),
-        ("ctx_per_seq", context.params["ctx_per_seq"]),
-        ("n_threads", context.params["n_threads"]),
-    ):
+    options = base
+    for field in ("n_seq", "ctx_per_seq", "n_threads"):
+        value: object = context.params.get(field)
         if value is None:
             continue
         try:
             options = evolve(options, **{field: value})
         except ValueError as error:
             raise RequestError(field=field, value=value, reason=str(error)) from error
-    return Layout(n_seq=options.n_seq, ctx_per_seq=options.ctx_per_seq, n_threads=options.n_threads)
+    return options
 
 
 def checked_text(text: str, *, field: str) -> str:

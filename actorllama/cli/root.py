@@ -9,6 +9,7 @@ from typing import Final, get_args
 
 import click
 
+import actorllama
 from actorllama.cli.app import load_app
 from actorllama.cli.examples import examples
 from actorllama.telemetry.event import Level
@@ -47,9 +48,7 @@ class LateGroup(click.Group):
 def _print_version(context: click.Context, _parameter: click.Parameter, value: object) -> None:
     if not value or context.resilient_parsing:
         return
-    from actorllama.cli.packages import own_version
-
-    click.echo(f"actorllama {own_version()}")
+    click.echo(f"actorllama {actorllama.__version__}")
     context.exit()
 
 
