@@ -106,6 +106,11 @@ class Vocabulary(Protocol):
         """Whether the model behind it has been freed."""
         ...
 
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """The token ids that end a generation."""
+        ...
+
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Cut text into token ids; ``parse_special`` reads control tokens spelled in the text."""
         ...

@@ -50,7 +50,7 @@ class ContextOptions:
         512, doc="Tokens that llama.cpp computes at once inside a step.", unit="tokens", at_least=1, at_most=1 << 16
     )
     n_threads: int = option(
-        0, doc="CPU threads; 0 is one per core that this process may use.", at_least=0, at_most=512
+        0, doc="CPU threads; 0 is one per processor that this process may use, and one for tiny models.", at_least=0, at_most=512
     )
     flash_attention: bool = option(False, doc="Fused attention: faster on CPU, but no longer exact.")  # noqa: FBT003
     layout: str = option(

@@ -81,6 +81,11 @@ class Model:
         """Whether ``messages=`` can be used."""
         return self._template is not None
 
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """The token ids that end a generation."""
+        return self._info.vocabulary.end_tokens
+
     async def complete(
         self,
         prompt: Prompt | None = None,

@@ -164,6 +164,11 @@ class Runtime:
         return self._backend.build_info()
 
     @property
+    def backend(self) -> Backend:
+        """What computes."""
+        return self._backend
+
+    @property
     def system(self) -> System:
         """The actors underneath: ``system.tree()``, names, monitors."""
         return self._system

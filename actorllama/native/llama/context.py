@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable, Sequence
 
 import llama_cpp
@@ -11,6 +10,7 @@ import numpy as np
 
 from actorllama.errors import DecodeError, ModelLoadError, StateError
 from actorllama.native.backend import ContextFacts, ModelFacts, StepBatch
+from actorllama.native.cpus import plan_threads, usable_cpus
 from actorllama.native.lease import Lease
 from actorllama.native.llama.library import LlamaLibrary, held_gil
 from actorllama.native.llama.sampler import LlamaSampler
@@ -221,7 +221,9 @@ def _open(
     params.n_batch = options.n_batch
     params.n_ubatch = min(options.n_ubatch, options.n_batch)
     params.n_seq_max = options.n_seq
-    params.n_threads = params.n_threads_batch = options.n_threads or len(os.sched_getaffinity(0))
+    params.n_threads = params.n_threads_batch = options.n_threads or plan_threads(
+        n_cpus=usable_cpus(), weights_bytes=model_facts.weights_bytes
+    )
     params.flash_attn_type = 1 if options.flash_attention else 0
     params.kv_unified = options.layout == "shared"
     params.type_k = _GGML_TYPES[options.type_k]

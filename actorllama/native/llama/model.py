@@ -44,6 +44,11 @@ class LlamaVocabulary:
         """Whether the model behind it has been freed, or is about to be."""
         return self._lease.is_closed
 
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """The token ids that end a generation."""
+        return self._ends
+
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Cut text into token ids.
 

@@ -1,0 +1,34 @@
+"""Reproducible measurements: each is a ratio against the bare thing, taken in one run.
+
+**What lives here.** ``decode.py``: decoding against a bare ``llama_decode`` loop. ``actors.py``: the
+kernel against bare trio. ``shapes.py``: the random models that speed is measured on. ``machine.py``:
+what a figure was measured on.
+
+**Who owns it and what always holds.** A bench opens what it measures and closes it. The two sides of
+a ratio run in one process, in alternating order, after a warm-up; medians are quoted, spread is shown.
+
+**What it may import.** ``runtime`` and everything below, and ``testing.random_models``.
+
+**Why this way, and what we refused.** Absolute speeds say more about the machine than about us, and
+timed tests fail on busy machines: neither is a check. Random weights have the speed of trained ones
+and no quality, so they are used for speed only.
+
+**Read next.** ``decode.py``.
+"""
+
+from __future__ import annotations
+
+from actorllama.bench.decode import DecodeBenchOptions, DecodeReport, DecodeRound, run_decode_bench
+from actorllama.bench.machine import MachineFacts, machine_facts
+from actorllama.bench.shapes import SHAPES, shape_path
+
+__all__ = [
+    "SHAPES",
+    "DecodeBenchOptions",
+    "DecodeReport",
+    "DecodeRound",
+    "MachineFacts",
+    "machine_facts",
+    "run_decode_bench",
+    "shape_path",
+]
