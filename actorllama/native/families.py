@@ -14,9 +14,15 @@ from attrs import frozen
 
 __all__ = [
     "ARCHITECTURES",
+    "EQUAL_HEADS",
+    "FULL_ATTENTION_INTERVAL",
+    "FUZZED",
+    "HEADS_FILL_WIDTH",
     "HYBRID",
+    "MAMBA2",
     "RECURRENT",
     "REFUSED",
+    "ROTATES_WHOLE_HEAD",
     "SLIDING_WINDOW",
     "Family",
     "SlidingWindow",
@@ -47,6 +53,51 @@ _DENSE_NAMES: Final = """
 
 ARCHITECTURES: Final = HYBRID.union(RECURRENT, _DENSE_NAMES.split())
 """Text models that this build loads and decodes token by token."""
+
+# What llama.cpp asserts of a head when it builds an architecture's graph (`src/models/*.cpp`).
+_ROTATES_WHOLE_HEAD_NAMES: Final = """
+    apertus arcee arctic baichuan chameleon codeshell cogvlm cohere2moe dbrx deci deepseek dots1 ernie4_5
+    ernie4_5-moe exaone exaone-moe exaone4 falcon granite granite_swa graniteswitch grok grovemoe
+    hunyuan-dense hunyuan-moe hunyuan_vl hy_v3 internlm2 jais2 llama llama4 maincoder mellum mistral3 olmo
+    olmo2 olmoe orion paddleocr pangu-embedded plamo qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl
+    qwen3vlmoe seed_oss smallthinker smollm3 starcoder2 talkie xverse
+"""
+ROTATES_WHOLE_HEAD: Final = frozenset(_ROTATES_WHOLE_HEAD_NAMES.split())
+"""The rotated part of a head must be the whole head."""
+
+_EQUAL_HEAD_NAMES: Final = """
+    afmoe apertus arcee arctic baichuan bailingmoe2 bitnet bloom chameleon chatglm codeshell cogvlm cohere2
+    cohere2moe command-r dbrx deci deepseek dots1 ernie4_5 ernie4_5-moe exaone falcon glm4 glm4moe gpt2
+    gptneox granite granite_swa granitehybrid graniteswitch grok grovemoe hunyuan-dense hunyuan-moe
+    hunyuan_vl hy_v3 internlm2 jais jais2 jamba laguna lfm2 lfm2moe llama llama4 maincoder mellum minimax-01
+    minimax-m2 minimax-m3 mistral3 mpt muse-glimmer nanbeige nemotron nemotron_h nemotron_h_moe olmo olmo2
+    olmoe openelm orion paddleocr pangu-embedded phi2 phi3 plamo qwen qwen2 qwen2moe qwen2vl qwen3 qwen35
+    qwen35moe qwen3moe qwen3next qwen3vl qwen3vlmoe qwen4exp refact seed_oss smallthinker smollm3 spark2_5
+    stablelm starcoder starcoder2 xverse
+"""
+EQUAL_HEADS: Final = frozenset(_EQUAL_HEAD_NAMES.split())
+"""A head's keys and its values must have the same width."""
+
+_HEADS_FILL_WIDTH_NAMES: Final = """
+    arctic baichuan chameleon codeshell cohere2 command-r deepseek deepseek2-ocr grok internlm2 jamba lfm2
+    lfm2moe nemotron olmo olmo2 olmoe orion phi2 phi3 phimoe plamo qwen2 qwen2moe qwen2vl stablelm starcoder2
+    xverse
+"""
+HEADS_FILL_WIDTH: Final = frozenset(_HEADS_FILL_WIDTH_NAMES.split())
+"""All heads together must be as wide as the model: tensors are only compared with the model's width."""
+
+MAMBA2: Final = frozenset({"mamba2", "falcon-h1", "granitehybrid", "nemotron_h", "nemotron_h_moe"})
+"""State spaces in groups, with a bias on their convolution."""
+
+FULL_ATTENTION_INTERVAL: Final = MappingProxyType(
+    {"minimax-01": 8, "qwen3next": 4, "qwen35": 4, "qwen35moe": 4, "qwen4exp": 4}
+)
+"""Hybrids that attend in every so-many-th layer, and their default; the others say it by KV heads of 0."""
+
+FUZZED: Final = frozenset(
+    {"llama", "qwen2", "qwen3", "gemma3", "mamba", "jamba", "lfm2", "falcon-h1", "granitehybrid"}
+)
+"""Architectures whose damaged files were tried by the ten thousand: rules alone keep llama.cpp alive."""
 
 _ENCODER_NAMES: Final = """
     bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding
@@ -94,6 +145,7 @@ SLIDING_WINDOW: Final = MappingProxyType[str, SlidingWindow](
         "cohere2": SlidingWindow(period=4),
         "cohere2moe": SlidingWindow(period=4, is_dense_first=True),
         "exaone-moe": SlidingWindow(period=4),
+        "exaone4": SlidingWindow(default_n=4096, period=4),
         "gemma2": SlidingWindow(default_n=4096, period=2),
         "gemma3": SlidingWindow(period=6),
         "gemma3n": SlidingWindow(period=5),

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from actorllama.native.families import HYBRID, RECURRENT
+from actorllama.native.families import (
+    EQUAL_HEADS,
+    HEADS_FILL_WIDTH,
+    HYBRID,
+    MAMBA2,
+    RECURRENT,
+    ROTATES_WHOLE_HEAD,
+)
+from actorllama.native.gguf_layers import MAX_LAYERS, plan_layers
 from actorllama.native.gguf_view import GgufView
 
-__all__ = ["MAX_LAYERS", "check_hyperparameters"]
+__all__ = ["check_hyperparameters"]
 
-MAX_LAYERS: Final = 512  # LLAMA_MAX_LAYERS
 _MAX_EXPERTS: Final = 1024  # LLAMA_MAX_EXPERTS
 _MAX_WIDTH: Final = 1 << 20
 _MAX_HEADS: Final = 1 << 14
@@ -40,9 +47,11 @@ def check_hyperparameters(view: GgufView) -> None:
     _check_experts(view, n_layer)
     if view.architecture not in RECURRENT:
         _check_heads(view, n_layer, n_embd)
+    view.unsigned("attention.sliding_window", most=_MAX_CONTEXT)
+    _check_layers(view)
     _check_rope(view)
     _check_norms(view)
-    _check_recurrent(view)
+    _check_recurrent(view, n_embd)
 
 
 def _check_experts(view: GgufView, n_layer: int) -> None:
@@ -68,24 +77,45 @@ def _check_heads(view: GgufView, n_layer: int, n_embd: int) -> None:
             raise view.refuse(f"layer {layer} has {n} heads, which {n_kv} KV heads cannot serve evenly")
         if n and not n_kv and view.architecture not in HYBRID | {"deci"}:
             raise view.refuse(f"layer {layer} has {n} heads and no KV head")
-    width = view.unsigned("attention.key_length", least=1, most=_MAX_HEAD_WIDTH)
-    view.unsigned("attention.value_length", least=1, most=_MAX_HEAD_WIDTH)
-    if width is None and heads[0] and n_embd % heads[0]:
+    _check_head_width(view, heads, n_embd)
+
+
+def _check_head_width(view: GgufView, heads: tuple[int, ...], n_embd: int) -> None:
+    key = view.unsigned("attention.key_length", least=1, most=_MAX_HEAD_WIDTH)
+    value = view.unsigned("attention.value_length", least=1, most=_MAX_HEAD_WIDTH)
+    if (key is None or value is None) and heads[0] and n_embd % heads[0]:
         raise view.refuse(f"{n_embd} dimensions cannot be shared evenly by {heads[0]} heads")
-    width_swa = view.unsigned("attention.key_length_swa", least=1, most=_MAX_HEAD_WIDTH)
+    default = n_embd // heads[0] if heads[0] else 0
+    key = default if key is None else key
+    value = default if value is None else value
+    if view.architecture in EQUAL_HEADS and key != value:
+        raise view.refuse(f"its heads have keys of width {key} and values of width {value}")
+    if view.architecture in HEADS_FILL_WIDTH and any(n * key != n_embd for n in heads if n):
+        raise view.refuse(f"its {max(heads)} heads of width {key} do not make its width of {n_embd}")
+    key_swa = view.unsigned("attention.key_length_swa", least=1, most=_MAX_HEAD_WIDTH)
     view.unsigned("attention.value_length_swa", least=1, most=_MAX_HEAD_WIDTH)
-    full = width or (n_embd // heads[0] if heads[0] else _MAX_HEAD_WIDTH)
-    _check_rotation(view, "rope.dimension_count", full)
-    _check_rotation(view, "rope.dimension_count_swa", width_swa or full)
-    view.unsigned("attention.sliding_window", most=_MAX_CONTEXT)
+    if key:
+        _check_rotation(view, "rope.dimension_count", key)
+        _check_rotation(view, "rope.dimension_count_swa", key_swa or key)
 
 
 def _check_rotation(view: GgufView, key: str, head_width: int) -> None:
-    """``ggml_rope`` turns pairs of a head's numbers and asserts that there are so many."""
+    """``ggml_rope`` turns pairs of numbers, asserts that there are so many, and hangs where there are none."""
     rotated = view.unsigned(key)
     n = head_width if rotated is None else rotated
-    if n > head_width or n % 2:
+    if n > head_width or n % 2 or (n == 0 and view.architecture != "glm5-next"):
         raise view.refuse(f"{view.architecture}.{key} is {n}: no even number within a head of {head_width}")
+    if n != head_width and view.architecture in ROTATES_WHOLE_HEAD:
+        raise view.refuse(f"{view.architecture}.{key} is {n} and must be the whole head, {head_width}")
+
+
+def _check_layers(view: GgufView) -> None:
+    """A window that binds no layer, and layers that share a cache which is not there, are assertions."""
+    plan = plan_layers(view)
+    if plan.n_swa and not any(plan.is_windowed):
+        raise view.refuse(f"it has a window of {plan.n_swa} tokens and no layer that it binds")
+    if view.architecture == "gemma4" and sum(n > 0 for n in plan.heads_kv) < 2:
+        raise view.refuse("fewer than two of its layers have a cache of their own")
 
 
 def _check_rope(view: GgufView) -> None:
@@ -106,7 +136,7 @@ def _check_norms(view: GgufView) -> None:
         view.real(f"attention.{key}", least=0.0, most=1.0)
 
 
-def _check_recurrent(view: GgufView) -> None:
+def _check_recurrent(view: GgufView, n_embd: int) -> None:
     """Sizes of 0 would be divided by; a state's size must not overflow its 32 bits."""
     inner = view.unsigned("ssm.inner_size", most=_MAX_WIDTH)
     state = view.unsigned("ssm.state_size", most=1 << 12)
@@ -116,8 +146,10 @@ def _check_recurrent(view: GgufView) -> None:
     if view.architecture in RECURRENT | HYBRID and inner is not None:
         if not (inner and state and kernel and rank):
             raise view.refuse("a size of its state space is 0 or missing")
-        if groups and inner % groups:
+        if (groups and inner % groups) or (view.architecture in MAMBA2 and not groups):
             raise view.refuse(f"its state space of {inner} cannot form {groups} groups")
+        if view.architecture in ("mamba", "mamba2", "jamba", "granitehybrid") and inner != 2 * n_embd:
+            raise view.refuse(f"its state space of {inner} is not twice its width of {n_embd}")
     length = view.unsigned("shortconv.l_cache", most=64)
     if length is not None and length < 2:
         raise view.refuse(f"{view.architecture}.shortconv.l_cache is {length} and must be at least 2")

@@ -96,8 +96,8 @@ def _tokens(view: GgufView) -> list[bytes]:
     if array.kind is not ValueType.STRING or not 0 < array.n <= _MAX_TOKENS:
         raise view.refuse(f"its vocabulary of {array.n} elements of type {array.kind.name} is none")
     tokens = [
-        # As llama.cpp sees them: cut at a zero byte, and with a name where nothing is left. It then asserts that
-        # no name is there twice.
+        # As llama.cpp sees them: cut at a zero byte, and with a name where nothing is left. It then asserts
+        # that no name is there twice.
         token.partition(b"\0")[0] or b"[EMPTY_%d]" % index
         for index, token in enumerate(read_strings(view, array))
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from actorllama.native.families import MAMBA2
 from actorllama.native.gguf import GgufTensor
 from actorllama.native.gguf_view import GgufView
 
@@ -56,6 +57,10 @@ def check_weights(view: GgufView, tensors: Mapping[str, GgufTensor], *, n_tokens
         )
     for tensor in tensors.values():
         _check_type(view, tensor)
+        if view.architecture in MAMBA2 and tensor.name.endswith("ssm_conv1d.weight"):
+            bias = tensor.name.removesuffix("weight") + "bias"
+            if bias not in tensors:  # llama.cpp calls it optional and then adds it
+                raise view.refuse(f"tensor {bias} is missing")
 
 
 def _check_type(view: GgufView, tensor: GgufTensor) -> None:
