@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
 
-from actorllama.config import Config, load_config
-from actorllama.config.config import SECTIONS
-from actorllama.config.sources import read_arguments, read_environment, read_toml
+from actorllama.config import Config, gather_settings, load_config
 
 __all__ = ["App", "load_app"]
 
@@ -45,9 +42,7 @@ def load_app(*, config_path: Path | None, arguments: Mapping[str, object]) -> Ap
     Raises:
         ConfigError: One of the sources is not usable.
     """
-    settings = list(read_toml(config_path)) if config_path is not None else []
-    settings += read_environment(os.environ, SECTIONS)
-    settings += read_arguments(arguments)
+    settings = gather_settings(toml_path=config_path, arguments=arguments)
     sources = {setting.name: setting.source for setting in settings}
     quiet = {name: value for name, value in _QUIET.items() if name not in sources}
     config = load_config(toml_path=config_path, arguments={**quiet, **arguments})

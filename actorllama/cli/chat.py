@@ -27,7 +27,9 @@ __all__ = ["command"]
     "chat",
     params=[
         click.Argument(["model"], required=False),
-        click.Option(["--system"], default=None, metavar="TEXT", help="Instructions that begin the conversation."),
+        click.Option(
+            ["--system"], default=None, metavar="TEXT", help="Instructions that begin the conversation."
+        ),
         *SAMPLING,
         *LAYOUT,
     ],
@@ -38,7 +40,7 @@ __all__ = ["command"]
     ),
 )
 @click.pass_context
-def command(context: click.Context, *, model: str | None, system: str | None, **_shared: object) -> int:
+def command(context: click.Context, /, *, model: str | None, system: str | None, **_shared: object) -> int:
     """Talk with a model.
 
     MODEL is the path of a GGUF file; without one the embedded demo model answers. Ctrl-C stops a reply and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Final, Protocol
@@ -100,15 +101,15 @@ class PipeLines:
         """Nothing to wake: a cancellation is enough."""
 
     async def _fill(self) -> None:
-        try:
+        with contextlib.suppress(PermissionError):  # a regular file cannot be polled, and need not be
             await trio.lowlevel.wait_readable(self._descriptor)
-        except PermissionError:
-            pass  # a regular file cannot be polled, and need not be
         chunk = os.read(self._descriptor, _CHUNK_BYTES)
         self._is_at_end = not chunk
         self._buffer += chunk
         if len(self._buffer) > _MAX_LINE_BYTES:
-            raise RequestError(field="line", value=len(self._buffer), reason=f"at most {_MAX_LINE_BYTES} bytes")
+            raise RequestError(
+                field="line", value=len(self._buffer), reason=f"at most {_MAX_LINE_BYTES} bytes"
+            )
 
 
 def _text_of(line: bytes) -> str:

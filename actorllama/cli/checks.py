@@ -82,7 +82,9 @@ def _packages(facts: Facts) -> Iterator[Finding]:
     missing = [package.name for package in facts.packages if not package.version]
     if missing:
         advice = f"pip install {' '.join(missing)}"
-        yield Finding(topic="packages", verdict="failure", text=f"missing: {', '.join(missing)}", advice=advice)
+        yield Finding(
+            topic="packages", verdict="failure", text=f"missing: {', '.join(missing)}", advice=advice
+        )
     for package in facts.packages:
         if package.name == "llama-cpp-python" and package.version not in (None, TESTED_LLAMA):
             yield Finding(
@@ -134,7 +136,7 @@ def _memory(machine: Machine) -> Iterator[Finding]:
     yield Finding(
         topic="memory",
         verdict="warning" if is_little else "ok",
-        text=f"{size_of(machine.memory_available_bytes)} of {size_of(machine.memory_bytes)} available, {told}",
+        text=f"{size_of(machine.memory_available_bytes)} free of {size_of(machine.memory_bytes)}, {told}",
         advice="Only small models will fit: free some memory." if is_little else None,
     )
 

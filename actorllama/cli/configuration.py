@@ -17,7 +17,9 @@ __all__ = ["command"]
 @click.command(
     "config",
     params=[
-        click.Option(["--default", "is_default"], is_flag=True, help="Write the defaults down, as a TOML file."),
+        click.Option(
+            ["--default", "is_default"], is_flag=True, help="Write the defaults down, as a TOML file."
+        ),
         JSON,
     ],
     epilog=examples(
@@ -43,7 +45,11 @@ def command(app: App, *, is_default: bool, as_json: bool) -> None:
     say_table(
         ("OPTION", "VALUE", "SET BY"),
         [
-            (f"{section}.{field}", str(values[section][field]), app.sources.get(f"{section}.{field}", "default"))
+            (
+                f"{section}.{field}",
+                str(values[section][field]),
+                app.sources.get(f"{section}.{field}", "default"),
+            )
             for section, field in names
         ],
     )

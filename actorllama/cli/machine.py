@@ -75,7 +75,9 @@ def look_at_machine() -> Machine:
         processor=cpuinfo.get("model name") or platform.processor() or platform.machine(),
         cpu_features=tuple(name for name in _FEATURES if name in present),
         n_cpus=os.cpu_count(),
-        n_cpus_usable=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        n_cpus_usable=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
         cpu_quota=_cpu_quota(),
         memory_bytes=_kib(meminfo.get("MemTotal")),
         memory_available_bytes=_kib(meminfo.get("MemAvailable")),
@@ -147,7 +149,9 @@ def _gpus() -> tuple[tuple[Gpu, ...], str | None]:
     except nvml.NVMLError as error:
         return (), f"NVML: {error}"
     try:
-        return tuple(_gpu(nvml.nvmlDeviceGetHandleByIndex(i), nvml) for i in range(nvml.nvmlDeviceGetCount())), None
+        return tuple(
+            _gpu(nvml.nvmlDeviceGetHandleByIndex(i), nvml) for i in range(nvml.nvmlDeviceGetCount())
+        ), None
     except nvml.NVMLError as error:
         return (), f"NVML: {error}"
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 from attrs import evolve, frozen
@@ -23,6 +23,7 @@ __all__ = [
     "model_path_from",
 ]
 
+Options = TypeVar("Options", bound=ContextOptions)
 _DEFAULTS: Final = SamplingParams()
 _MAX_VOCABULARY: Final = 1 << 20
 _MAX_TOKENS: Final = 1 << 24
@@ -40,7 +41,11 @@ SAMPLING: Final = (
         help="0 takes the most probable token; higher is more varied.",
     ),
     click.Option(
-        ["--top-k"], type=int, default=_DEFAULTS.top_k, show_default=True, help="Keep the K best tokens; 0: all."
+        ["--top-k"],
+        type=int,
+        default=_DEFAULTS.top_k,
+        show_default=True,
+        help="Keep the K best tokens; 0: all.",
     ),
     click.Option(
         ["--top-p"],
@@ -57,16 +62,26 @@ SAMPLING: Final = (
         help="Drop what is less probable than this share of the best.",
     ),
     click.Option(
-        ["--seed"], type=int, default=_DEFAULTS.seed, show_default=True, help="The same seed gives the same reply."
+        ["--seed"],
+        type=int,
+        default=_DEFAULTS.seed,
+        show_default=True,
+        help="The same seed gives the same reply.",
     ),
-    click.Option(["--stop"], multiple=True, metavar="TEXT", help="End the reply before this text; may be repeated."),
-    click.Option(["--timeout", "timeout_s"], type=float, metavar="SECONDS", help="Give a reply up after so long."),
+    click.Option(
+        ["--stop"], multiple=True, metavar="TEXT", help="End the reply before this text; may be repeated."
+    ),
+    click.Option(
+        ["--timeout", "timeout_s"], type=float, metavar="SECONDS", help="Give a reply up after so long."
+    ),
 )
 """What a turn asks for."""
 
 LAYOUT: Final = (
     click.Option(["--n-seq", "n_seq"], type=int, help="Sequences side by side.  [default: 8]"),
-    click.Option(["--ctx", "ctx_per_seq"], type=int, help="Tokens that each sequence can hold.  [default: 2048]"),
+    click.Option(
+        ["--ctx", "ctx_per_seq"], type=int, help="Tokens that each sequence can hold.  [default: 2048]"
+    ),
     click.Option(["--threads", "n_threads"], type=int, help="CPU threads; 0: one per core.  [default: 0]"),
 )
 """How the context is laid out; what is not given comes from the configuration."""
@@ -124,7 +139,7 @@ def layout_from(context: click.Context, base: ContextOptions) -> ContextOptions:
         if value is None:
             continue
         try:
-            options = evolve(options, **{field: value})
+            options = _evolve(options, field, value)
         except ValueError as error:
             raise RequestError(field=field, value=value, reason=str(error)) from error
     return options
@@ -141,10 +156,16 @@ def checked_text(text: str, *, field: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise RequestError(field=field, value=text, reason=f"is not UTF-8 at character {error.start}") from error
+        raise RequestError(
+            field=field, value=text, reason=f"is not UTF-8 at character {error.start}"
+        ) from error
     return text
 
 
 def model_path_from(text: str | None) -> Path | None:
     """Read a MODEL argument; ``None`` and ``demo`` are the embedded model."""
     return None if text is None or text == "demo" else Path(text)
+
+
+def _evolve(base: Options, field: str, value: object) -> Options:
+    return evolve(base, **{field: value})

@@ -63,11 +63,24 @@ def _print_version(context: click.Context, _parameter: click.Parameter, value: o
     ),
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Tell the version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Tell the version.",
 )
-@click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of options.")
-@click.option("--log-level", type=click.Choice(get_args(Level)), help="Quietest level that is logged.  [default: warning]")
-@click.option("--log-format", type=click.Choice(["auto", "human", "json"]), help="Form of a log line.  [default: auto]")
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file of options."
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(get_args(Level)),
+    help="Quietest level that is logged.  [default: warning]",
+)
+@click.option(
+    "--log-format", type=click.Choice(["auto", "human", "json"]), help="Form of a log line.  [default: auto]"
+)
 @click.pass_context
 def root(
     context: click.Context, *, config_path: Path | None, log_level: str | None, log_format: str | None

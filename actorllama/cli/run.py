@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 from attrs import asdict, frozen
 
 from actorllama.cli.examples import examples
+from actorllama.cli.failures import describe
 from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.loading import Loading, loading_from, open_model
 from actorllama.cli.parameters import (
@@ -27,7 +29,6 @@ from actorllama.cli.run_report import RunStatistics, answer_of, statistics_of, w
 from actorllama.cli.run_view import RunView, WholeView, view_for
 from actorllama.cli.screen import note, say_json
 from actorllama.cli.turns import Outcome, Prompt, take_turns
-from actorllama.cli.failures import describe
 from actorllama.errors import RequestError
 
 __all__ = ["command"]
@@ -62,8 +63,12 @@ class _Ended:
     "run",
     params=[
         click.Argument(["words"], metavar="[MODEL] PROMPT...", nargs=-1),
-        click.Option(["--model", "-m"], metavar="PATH", help="A GGUF file.  [default: the embedded demo model]"),
-        click.Option(["--raw"], is_flag=True, help="Continue the prompt as it is, without the chat template."),
+        click.Option(
+            ["--model", "-m"], metavar="PATH", help="A GGUF file.  [default: the embedded demo model]"
+        ),
+        click.Option(
+            ["--raw"], is_flag=True, help="Continue the prompt as it is, without the chat template."
+        ),
         *SAMPLING,
         *LAYOUT,
         JSON,
@@ -77,7 +82,14 @@ class _Ended:
 )
 @click.pass_context
 def command(
-    context: click.Context, *, words: tuple[str, ...], model: str | None, raw: bool, as_json: bool, **_shared: object
+    context: click.Context,
+    /,
+    *,
+    words: tuple[str, ...],
+    model: str | None,
+    raw: bool,
+    as_json: bool,
+    **_shared: object,
 ) -> int:
     """Answer every PROMPT, all at the same time.
 
@@ -103,10 +115,10 @@ def command(
 
 def _split(words: Sequence[str], model: str | None) -> tuple[Path | None, Sequence[str]]:
     """Tell the MODEL from the prompts: it is a path that ends in .gguf, and no sentence."""
-    if model is None and words and words[0].endswith(_SUFFIX):
-        if Path(words[0]).exists() or not any(c.isspace() for c in words[0]):
-            return Path(words[0]), words[1:]
-    return model_path_from(model), words
+    if model is not None or not words or not words[0].endswith(_SUFFIX):
+        return model_path_from(model), words
+    is_sentence = any(c.isspace() for c in words[0]) and not Path(words[0]).exists()
+    return (None, words) if is_sentence else (Path(words[0]), words[1:])
 
 
 def _prompts(texts: Sequence[str]) -> tuple[str, ...]:
@@ -121,7 +133,7 @@ def _prompts(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _stdin() -> str:
-    raw = click.get_binary_stream("stdin").read()
+    raw = sys.stdin.buffer.read()
     try:
         return raw.decode().removesuffix("\n")
     except UnicodeDecodeError as error:

@@ -32,7 +32,11 @@ class RunStatistics:
 
     def line(self) -> str:
         """Tell them to a person."""
-        words = [f"{self.n_ended} of {self.n_turns} turns" if self.n_ended != self.n_turns else _turns(self.n_turns)]
+        words = [
+            f"{self.n_ended} of {self.n_turns} turns"
+            if self.n_ended != self.n_turns
+            else _turns(self.n_turns)
+        ]
         words.append(f"{self.n_generated} tokens in {self.wall_s:.2f} s")
         if self.tokens_per_s is not None:
             words.append(f"{self.tokens_per_s:.1f} tokens/s")
@@ -44,7 +48,9 @@ class RunStatistics:
         return ", ".join(words)
 
 
-def statistics_of(outcomes: Sequence[Outcome], loop: LoopStatistics | None, *, wall_s: float) -> RunStatistics:
+def statistics_of(
+    outcomes: Sequence[Outcome], loop: LoopStatistics | None, *, wall_s: float
+) -> RunStatistics:
     """Add a run up.
 
     Args:
@@ -67,7 +73,9 @@ def statistics_of(outcomes: Sequence[Outcome], loop: LoopStatistics | None, *, w
     )
 
 
-def answer_of(prompts: Sequence[str], outcomes: Sequence[Outcome], about: dict[str, object]) -> dict[str, object]:
+def answer_of(
+    prompts: Sequence[str], outcomes: Sequence[Outcome], about: dict[str, object]
+) -> dict[str, object]:
     """Make the JSON object of a run."""
     pairs = zip(prompts, outcomes, strict=True)
     return {"turns": [_turn(prompt, outcome) for prompt, outcome in pairs], **about}

@@ -17,11 +17,9 @@ from actorllama.cli.screen import say, say_json
 __all__ = ["command"]
 
 
-@click.command(
-    "tree", params=[*LAYOUT, JSON], epilog=examples("actorllama tree", "actorllama tree --json")
-)
+@click.command("tree", params=[*LAYOUT, JSON], epilog=examples("actorllama tree", "actorllama tree --json"))
 @click.pass_context
-def command(context: click.Context, *, as_json: bool, **_shared: object) -> int:
+def command(context: click.Context, /, *, as_json: bool, **_shared: object) -> int:
     """Show who supervises whom.
 
     Opens a runtime with the embedded demo model, begins two turns, looks at the tree, and closes it.
@@ -41,7 +39,10 @@ async def _look(loading: Loading, interrupts: Interrupts) -> tuple[tuple[TreeNod
     async with open_model(loading, interrupts) as (runtime, model):
         if model is not None:
             with interrupts.stopping():
-                async with model.stream("1 2 3", max_tokens=64) as one, model.stream("a b c", max_tokens=64) as two:
+                async with (
+                    model.stream("1 2 3", max_tokens=64) as one,
+                    model.stream("a b c", max_tokens=64) as two,
+                ):
                     async for _ in one:
                         break
                     async for _ in two:

@@ -72,7 +72,9 @@ async def take_turns(
     return tuple(ended.get(index) or Outcome(text="".join(said[index])) for index in range(len(prompts)))
 
 
-async def take_turn(model: Model, prompt: Prompt, asking: Asking, *, on_text: Callable[[str], None]) -> Outcome:
+async def take_turn(
+    model: Model, prompt: Prompt, asking: Asking, *, on_text: Callable[[str], None]
+) -> Outcome:
     """Take one turn; an error that the library means to tell is a part of the outcome."""
     sampling = asking.sampling
     said: list[str] = []

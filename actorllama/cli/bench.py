@@ -1,0 +1,148 @@
+"""``actorllama bench``: reproducible measurements, each a ratio against the bare thing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+import click
+from attrs import evolve
+
+from actorllama.cli.examples import examples
+from actorllama.cli.interrupts import Interrupts, run_interruptible
+from actorllama.cli.parameters import JSON, model_path_from
+from actorllama.cli.screen import note, say, say_json
+from actorllama.errors import RequestError
+
+__all__ = ["command"]
+
+_SHAPES: Final = ("15m", "0.5b")
+_MAX_COUNT: Final = 512
+
+
+class _Report(Protocol):
+    """What every bench gives."""
+
+    def to_json(self) -> dict[str, object]: ...
+
+    def lines(self) -> list[str]: ...
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure actorllama against what it is built on.
+
+    Compare ratios, not speeds: both sides run in one process, in turns, on the same machine.
+    """
+
+
+@command.command(
+    "decode",
+    params=[
+        click.Option(["--model", "-m"], metavar="PATH", help="A GGUF file."),
+        click.Option(
+            ["--shape"],
+            type=click.Choice(_SHAPES),
+            help="A random model of this shape instead.  [default: 15m]",
+        ),
+        click.Option(["-n", "n_seq"], type=int, default=8, show_default=True, help="Turns side by side."),
+        click.Option(
+            ["--tokens", "n_tokens"], type=int, default=64, show_default=True, help="Tokens of each turn."
+        ),
+        click.Option(
+            ["--rounds", "n_rounds"],
+            type=int,
+            default=5,
+            show_default=True,
+            help="Measurements of each side.",
+        ),
+        click.Option(
+            ["--threads", "n_threads"], type=int, default=0, show_default=True, help="0: one per core."
+        ),
+        click.Option(
+            ["--others", "n_others"],
+            type=int,
+            default=0,
+            show_default=True,
+            help="Idle models loaded beside.",
+        ),
+        JSON,
+    ],
+    epilog=examples(
+        "actorllama bench decode",
+        "actorllama bench decode --shape 0.5b -n 32 --json",
+        "actorllama bench decode --model model.gguf -n 2 --tokens 8 --rounds 1",
+    ),
+)
+def decode(
+    *,
+    model: str | None,
+    shape: str | None,
+    n_seq: int,
+    n_tokens: int,
+    n_rounds: int,
+    n_threads: int,
+    n_others: int,
+    as_json: bool,
+) -> int:
+    """Decode through the runtime, and with llama_decode alone.
+
+    The median of the rounds' ratios is the result. A random model is written once and kept in the cache.
+    """
+    from actorllama.bench import DecodeBenchOptions, run_decode_bench, shape_path
+    from actorllama.cli.model_summary import summarise
+
+    if model is not None and shape is not None:
+        raise RequestError(field="shape", value=shape, reason="give either a model or a shape")
+    _check_counts(n_threads=n_threads, n_others=n_others)
+    path = model_path_from(model)
+    if path is not None:
+        summarise(path)  # tell an unusable file before anything is started
+    chosen = shape or _SHAPES[0]
+    options = DecodeBenchOptions(
+        model=path or Path(),
+        label=chosen if path is None else path.name,
+        n_seq=n_seq,
+        n_tokens=n_tokens,
+        n_rounds=n_rounds,
+        n_threads=n_threads,
+        n_other_models=n_others,
+    )
+    if path is None:
+        note(f"random model {chosen}: written on first use, then kept")
+        options = evolve(options, model=shape_path(chosen))
+    return _measure(lambda: run_decode_bench(options, note), as_json=as_json)
+
+
+@command.command(
+    "actors", params=[JSON], epilog=examples("actorllama bench actors", "actorllama bench actors --json")
+)
+def actors(*, as_json: bool) -> int:
+    """Measure the actor kernel against bare trio: calls, casts, starts, memory."""
+    from actorllama.bench.actors import run_actors_bench
+
+    return _measure(run_actors_bench, as_json=as_json)
+
+
+def _measure(work: Callable[[], Awaitable[_Report]], *, as_json: bool) -> int:
+    async def watched(interrupts: Interrupts) -> tuple[_Report | None, int]:
+        report: _Report | None = None
+        with interrupts.stopping():
+            report = await work()
+        return report, interrupts.exit_code
+
+    report, code = run_interruptible(watched)
+    if report is not None and as_json:
+        say_json(report.to_json())
+    elif report is not None:
+        for line in report.lines():
+            say(line)
+    return code
+
+
+def _check_counts(**counts: int) -> None:
+    """Refuse what the options class does not look at."""
+    for field, value in counts.items():
+        if not 0 <= value <= _MAX_COUNT:
+            raise RequestError(field=field, value=value, reason=f"must be 0 to {_MAX_COUNT}")
