@@ -41,7 +41,11 @@ class DecodeBenchOptions:
 
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot be measured."""
-        bounds = (("n", self.n_seq, 1, 256), ("tokens", self.n_tokens, 4, 1 << 16), ("rounds", self.n_rounds, 1, 1000))
+        bounds = (
+            ("n", self.n_seq, 1, 256),
+            ("tokens", self.n_tokens, 4, 1 << 16),
+            ("rounds", self.n_rounds, 1, 1000),
+        )
         for field, value, low, high in bounds:
             if not low <= value <= high:
                 raise RequestError(field=field, value=value, reason=f"must be {low} to {high}")
@@ -104,7 +108,8 @@ class DecodeReport:
             "ratio_min": round(min(ratios), 4),
             "ratio_max": round(max(ratios), 4),
             "rounds": [
-                {"bare": round(r.bare_tokens_per_s, 2), "runtime": round(r.runtime_tokens_per_s, 2)} for r in self.rounds
+                {"bare": round(r.bare_tokens_per_s, 2), "runtime": round(r.runtime_tokens_per_s, 2)}
+                for r in self.rounds
             ],
             "machine": self.machine.to_json(),
         }
@@ -116,8 +121,9 @@ class DecodeReport:
         return [
             f"{self.options.label}: {self.options.n_seq} sequences x {self.options.n_tokens} tokens, {how}",
             f"  bare llama_decode loop  {self.bare_tokens_per_s:10.1f} tokens/s",
-            f"  actorllama runtime      {self.runtime_tokens_per_s:10.1f} tokens/s (sampling, text, streams included)",
-            f"  ratio                   {self.ratio:10.3f}  ({ratios[0]:.3f} to {ratios[-1]:.3f}, {len(ratios)} rounds)",
+            f"  actorllama runtime      {self.runtime_tokens_per_s:10.1f} tokens/s, with sampling and text",
+            f"  ratio                   {self.ratio:10.3f}"
+            f", from {ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} rounds",
             "Not shown: prompt processing, quality, long contexts, other machines.",
         ]
 
@@ -175,7 +181,9 @@ async def _rounds(
         if index == 0:
             continue  # warm-up
         rounds.append(DecodeRound(bare_tokens_per_s=bare_rate, runtime_tokens_per_s=runtime_rate))
-        on_progress(f"round {index}/{options.n_rounds}: bare {bare_rate:.0f}, runtime {runtime_rate:.0f} tokens/s")
+        on_progress(
+            f"round {index}/{options.n_rounds}: bare {bare_rate:.0f}, runtime {runtime_rate:.0f} tokens/s"
+        )
     return rounds
 
 
@@ -211,7 +219,9 @@ def _prompt(number: int) -> range:
 class _Bare:
     """A second context on the same file, for the loop that does nothing but decode."""
 
-    def __init__(self, context: InferenceContext, options: DecodeBenchOptions, close: Callable[[], None]) -> None:
+    def __init__(
+        self, context: InferenceContext, options: DecodeBenchOptions, close: Callable[[], None]
+    ) -> None:
         self._context = context
         self._options = options
         self.close = close
@@ -247,7 +257,10 @@ class _Bare:
         for step in range(self._options.n_tokens):
             context.decode(
                 StepBatch(
-                    tokens=[3 + step % 128] * n, positions=[_N_PROMPT + step] * n, seq_ids=range(n), outputs=range(n)
+                    tokens=[3 + step % 128] * n,
+                    positions=[_N_PROMPT + step] * n,
+                    seq_ids=range(n),
+                    outputs=range(n),
                 )
             )
         return n * self._options.n_tokens / (perf_counter() - began)

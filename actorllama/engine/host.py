@@ -88,7 +88,9 @@ class EngineHost:
         """Start the thread."""
         self._thread.start()
 
-    def attach(self, loop: EngineLoop, *, on_failed: Callable[[Exception], None], weight: float = 1.0) -> Seat:
+    def attach(
+        self, loop: EngineLoop, *, on_failed: Callable[[Exception], None], weight: float = 1.0
+    ) -> Seat:
         """Give a loop its turns; ``on_failed`` is called on the host thread if a step raises."""
         seat = Seat(loop=loop, on_failed=on_failed, weight=weight)
         self._put(_Attach(seat=seat))

@@ -7,7 +7,18 @@ from typing import assert_never
 import trio
 from attrs import frozen
 
-from actorllama.actors import Call, Caller, Context, ExitReason, InitOutcome, NoReply, Outcome, Ready, Reply, Server
+from actorllama.actors import (
+    Call,
+    Caller,
+    Context,
+    ExitReason,
+    InitOutcome,
+    NoReply,
+    Outcome,
+    Ready,
+    Reply,
+    Server,
+)
 from actorllama.engine.host import EngineHost
 
 __all__ = ["GetHost", "HostActor", "HostCall"]

@@ -35,4 +35,3 @@ class Loader(Server[None, None, None]):
         else:
             self._report_to.info_nowait(LoadFinished())
         return Stop(Normal())
-

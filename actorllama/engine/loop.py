@@ -50,7 +50,9 @@ class EngineLoop:
     @property
     def is_runnable(self) -> bool:
         """Whether a step would compute something."""
-        return any(turn.credit is None or turn.credit > 0 or turn.n_prompt_left for turn in self._live.values())
+        return any(
+            turn.credit is None or turn.credit > 0 or turn.n_prompt_left for turn in self._live.values()
+        )
 
     def statistics(self) -> LoopStatistics:
         """Return what was done so far."""
@@ -199,7 +201,12 @@ class EngineLoop:
         return "context" if turn.n_past >= self._facts.ctx_per_seq else None
 
     def _end(
-        self, turn: LiveTurn, reason: FinishReason, *, error: DecodeError | None = None, cancel_reason: str = ""
+        self,
+        turn: LiveTurn,
+        reason: FinishReason,
+        *,
+        error: DecodeError | None = None,
+        cancel_reason: str = "",
     ) -> None:
         del self._live[turn.command.turn_id]
         del self._by_seq[turn.command.seq_id]
@@ -222,7 +229,9 @@ class EngineLoop:
     def _flush(self) -> None:
         if not self._pieces and not self._ended:
             return
-        report = StepReport(pieces=tuple(self._pieces), ended=tuple(self._ended), statistics=self.statistics())
+        report = StepReport(
+            pieces=tuple(self._pieces), ended=tuple(self._ended), statistics=self.statistics()
+        )
         self._pieces.clear()
         self._ended.clear()
         self._post(report)

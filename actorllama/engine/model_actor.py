@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from time import perf_counter
 from typing import ClassVar, TypeAlias
@@ -13,10 +14,8 @@ from attrs import frozen
 from actorllama.actors import (
     Arrow,
     Begin,
-    Caller,
     Context,
     Crash,
-    Exit,
     ExitReason,
     Keep,
     MachineInit,
@@ -82,7 +81,7 @@ class GraceOver:
     """The running turns had their time."""
 
 
-ModelEvent: TypeAlias = ModelCall | ModelNotice | StartLoading | GraceOver | Exit
+ModelEvent: TypeAlias = ModelCall | ModelNotice | StartLoading | GraceOver
 _Outcome: TypeAlias = MachineOutcome[ModelState]
 
 
@@ -131,37 +130,44 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
     async def handle_event(self, state: ModelState, event: ModelEvent, source: Source) -> _Outcome:
         """Take one event; calls that must wait for loading are postponed."""
         match event:
+            case TakeTurn() | WaitReady() | Describe() | Unload():
+                return self._answer(state, event, source)
             case StartLoading():
-                await self._context.start(lambda: Loader(self._job, self._context.ref), name=None)
+                await self._context.start(lambda: Loader(self._job, self._context.ref))
                 return Keep()
             case LoadFinished():
                 return await self._loaded(event)
-            case Exit():
-                return Keep()  # the loader has reported before it ended
-            case Describe():
-                return Keep(actions=(ReplyTo(source.caller, self._status(state)),))
-            case Unload():
-                return self._unload(state, event, source)
-            case WaitReady():
-                if state is ModelState.LOADING:
-                    return Keep(actions=(PostPone(),))
-                return Keep(actions=(ReplyTo(source.caller, self._info),))
-            case TakeTurn():
-                return self._take(state, event, source)
             case StepReport():
                 return self._report(state, event)
             case LoopFailed():
                 return self._fail(event)
-            case CancelTake():
-                if self._desk is not None:
-                    self._desk.cancel(event.turn_id, event.reason)
+            case CancelTake() | GiveCredit() | GraceOver():
+                self._relay(event)
                 return Keep()
+
+    def _answer(self, state: ModelState, event: ModelCall, source: Source) -> _Outcome:
+        match event:
+            case TakeTurn():
+                return self._take(state, event, source)
+            case WaitReady() if state is ModelState.LOADING:
+                return Keep(actions=(PostPone(),))
+            case WaitReady():
+                return Keep(actions=(ReplyTo(source.caller, self._info),))
+            case Describe():
+                return Keep(actions=(ReplyTo(source.caller, self._status(state)),))
+            case Unload():
+                return self._unload(state, event, source)
+
+    def _relay(self, event: CancelTake | GiveCredit | GraceOver) -> None:
+        if self._desk is None:
+            return  # still loading: whoever left is noticed when its turn would be admitted
+        match event:
+            case CancelTake():
+                self._desk.cancel(event.turn_id, event.reason)
             case GiveCredit():
                 self._submit(GrantCredit(turn_id=event.turn_id, n_tokens=event.n_tokens))
-                return Keep()
             case GraceOver():
-                self._open_desk.cancel_running()
-                return Keep()
+                self._desk.cancel_running()
 
     # -- loading and unloading -----------------------------------------------------------------
 
@@ -300,10 +306,9 @@ def _poster(ref: Ref, token: trio.lowlevel.TrioToken) -> Callable[[Report], None
     """Make the function that the host thread reports with."""
 
     def post(report: Report) -> None:
-        try:
+        # Without an event loop nobody is left who could have listened.
+        with suppress(trio.RunFinishedError):
             token.run_sync_soon(ref.info_nowait, report)
-        except trio.RunFinishedError:
-            pass  # the event loop is gone, and everybody with it who could have listened
 
     return post
 

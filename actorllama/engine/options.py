@@ -14,7 +14,10 @@ class EngineOptions:
     """What holds for every model of a runtime, unless ``load`` says otherwise."""
 
     queue_capacity: int = option(
-        256, doc="Turns that may wait for a sequence; one more is refused as Busy.", at_least=0, at_most=1_000_000
+        256,
+        doc="Turns that may wait for a sequence; one more is refused as Busy.",
+        at_least=0,
+        at_most=1_000_000,
     )
     stream_window: int = option(
         64, doc="Tokens that a turn may run ahead of its reader.", unit="tokens", at_least=2, at_most=1 << 20
@@ -27,7 +30,12 @@ class EngineOptions:
         at_most=1 << 16,
     )
     unload_grace_s: float = option(
-        10.0, doc="Seconds that running turns get to end when their model is unloaded.", unit="s", at_least=0.0
+        10.0,
+        doc="Seconds that running turns get to end when their model is unloaded.",
+        unit="s",
+        at_least=0.0,
     )
-    max_restarts: int = option(3, doc="Restarts of one model within restart_period_s.", at_least=0, at_most=1000)
+    max_restarts: int = option(
+        3, doc="Restarts of one model within restart_period_s.", at_least=0, at_most=1000
+    )
     restart_period_s: float = option(60.0, doc="The window of max_restarts.", unit="s", at_least=0.001)

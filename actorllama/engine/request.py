@@ -41,20 +41,19 @@ def check_request(
         RequestError: A parameter is out of bounds; the message says which.
         ContextFull: The prompt leaves no room for a single new token.
     """
+    if len(prompt) >= context.ctx_per_seq:
+        raise ContextFull(n_tokens=len(prompt) + 1, n_ctx=context.ctx_per_seq)
     tokens = _checked_tokens(prompt, vocabulary.n_vocab)
     if max_tokens is not None and (isinstance(max_tokens, bool) or not isinstance(max_tokens, int)):
         raise RequestError(field="max_tokens", value=max_tokens, reason="must be an integer")
     if max_tokens is not None and max_tokens < 1:
         raise RequestError(field="max_tokens", value=max_tokens, reason="must be at least 1")
-    request = TurnRequest(
+    return TurnRequest(
         prompt=tokens,
         sampling=sampling.checked(n_vocab=vocabulary.n_vocab),
         max_tokens=max_tokens,
         stop=_checked_stops(stop),
     )
-    if len(tokens) >= context.ctx_per_seq:
-        raise ContextFull(n_tokens=len(tokens) + 1, n_ctx=context.ctx_per_seq)
-    return request
 
 
 def _checked_tokens(prompt: Sequence[int], n_vocab: int) -> tuple[int, ...]:

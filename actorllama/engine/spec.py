@@ -20,9 +20,9 @@ class ModelSpec:
     name: str
     path: Path
     backend: Backend = field(repr=False)
-    model_options: ModelOptions = ModelOptions()
-    context_options: ContextOptions = ContextOptions()
-    engine_options: EngineOptions = EngineOptions()
+    model_options: ModelOptions = field(factory=ModelOptions)
+    context_options: ContextOptions = field(factory=ContextOptions)
+    engine_options: EngineOptions = field(factory=EngineOptions)
     weight: float = 1.0
     """Share of the host thread beside other models."""
     on_progress: Callable[[float], None] | None = field(default=None, repr=False)

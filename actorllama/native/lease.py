@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from actorllama.errors import StateError
@@ -64,7 +64,7 @@ class Lease:
             self._free()
 
     @contextmanager
-    def use(self) -> Iterator[None]:
+    def use(self) -> Generator[None, None, None]:
         """Hold the handle open for the length of a ``with`` block."""
         self.enter()
         try:

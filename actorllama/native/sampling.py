@@ -53,7 +53,7 @@ class SamplingParams:
             RequestError: The first one that is not, with its bound.
         """
         check_number("temperature", self.temperature, low=0.0, high=100.0)
-        check_number("top_k", self.top_k, low=0, high=n_vocab if n_vocab > 1 << 20 else 1 << 20, integer=True)
+        check_number("top_k", self.top_k, low=0, high=max(1 << 20, n_vocab), integer=True)
         check_number("top_p", self.top_p, low=0.0, high=1.0, above_low=True)
         check_number("min_p", self.min_p, low=0.0, high=1.0)
         check_number("typical_p", self.typical_p, low=0.0, high=1.0, above_low=True)

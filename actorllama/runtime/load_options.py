@@ -18,7 +18,6 @@ from actorllama.native import Backend, ContextOptions, ModelOptions
 __all__ = ["LoadOptions", "build_spec", "check_name"]
 
 T = TypeVar("T", ContextOptions, ModelOptions)
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -89,11 +88,12 @@ def build_spec(
 
 
 def _evolve(base: T, options: Mapping[str, object]) -> T:
+    """Replace the fields that ``options`` name; one at a time, so that an error names its field."""
     known = {field.name for field in attrs.fields(type(base))}
     for key, value in options.items():
         if key in known:
             try:
-                base = attrs.evolve(base, **{key: value})
+                base = attrs.evolve(base, **{key: value})  # type: ignore[arg-type]  # the validators check
             except (TypeError, ValueError) as exc:
                 raise RequestError(field=key, value=value, reason=str(exc.args[0])) from exc
     return base
@@ -101,7 +101,7 @@ def _evolve(base: T, options: Mapping[str, object]) -> T:
 
 def _model_path(path: str | Path | None) -> Path:
     if path is None:
-        from actorllama.demo import model_path  # noqa: PLC0415 - the demo is not needed otherwise
+        from actorllama.demo import model_path
 
         return model_path()
     if not isinstance(path, str | Path):

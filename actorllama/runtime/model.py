@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypedDict, Unpack
 
@@ -12,7 +12,6 @@ import trio
 from actorllama.actors import Crash, Ref, Shutdown, System, which_children
 from actorllama.engine import (
     CancelTake,
-    ChatTemplate,
     Describe,
     Message,
     ModelInfo,
@@ -28,7 +27,7 @@ from actorllama.errors import ActorExited, ModelNotLoaded, ModelUnavailable, Req
 from actorllama.ids import TurnId
 from actorllama.native import ModelFacts, SamplingParams
 from actorllama.runtime.names import model_name, supervisor_name
-from actorllama.runtime.prompting import Prompt, tokens_of
+from actorllama.runtime.prompting import LazyTemplate, Prompt, tokens_of
 from actorllama.runtime.turn import Turn
 
 __all__ = ["Model", "SamplingOptions"]
@@ -59,13 +58,15 @@ class Model:
     on working. Any task of the runtime's event loop may use it.
     """
 
-    def __init__(self, *, name: str, system: System, info: ModelInfo, next_turn_id: Callable[[], TurnId]) -> None:
+    def __init__(
+        self, *, name: str, system: System, info: ModelInfo, next_turn_id: Callable[[], TurnId]
+    ) -> None:
         """Made by ``Runtime.load``."""
         self.name = name
         self._system = system
         self._info = info
         self._next_turn_id = next_turn_id
-        self._template = _template_of(info)
+        self._template = LazyTemplate(info)
 
     def __repr__(self) -> str:
         """Name the model and its file."""
@@ -79,7 +80,7 @@ class Model:
     @property
     def has_chat_template(self) -> bool:
         """Whether ``messages=`` can be used."""
-        return self._template is not None
+        return self._template.is_there
 
     @property
     def end_tokens(self) -> frozenset[int]:
@@ -130,7 +131,7 @@ class Model:
         timeout_s: float | None = None,
         window: int = 64,
         **sampling: Unpack[SamplingOptions],
-    ) -> AsyncIterator[Turn]:
+    ) -> AsyncGenerator[Turn, None]:
         """Take a turn and read it while it runs; arguments and errors as for ``complete``.
 
         Args:
@@ -153,6 +154,7 @@ class Model:
         stream = TurnStream(window=window)
         turn = Turn(turn_id, stream)
         failure: Exception | None = None
+        body_failure: Exception | None = None
 
         async def take() -> None:
             nonlocal failure
@@ -167,8 +169,13 @@ class Model:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(take)
             with trio.CancelScope() as reading:
-                yield turn
+                try:
+                    yield turn
+                except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
+                    body_failure = exc
             nursery.cancel_scope.cancel()
+        if body_failure is not None:
+            raise body_failure
         if failure is not None:
             raise failure
 
@@ -259,7 +266,9 @@ def _params(sampling: SamplingOptions) -> SamplingParams:
     except TypeError as exc:
         unknown = sorted(set(sampling) - set(SamplingOptions.__annotations__))
         known = ", ".join(sorted(SamplingOptions.__annotations__))
-        raise RequestError(field=unknown[0], value=None, reason=f"is no sampling parameter; there are {known}") from exc
+        raise RequestError(
+            field=unknown[0], value=None, reason=f"is no sampling parameter; there are {known}"
+        ) from exc
 
 
 def _checked_timeout(timeout_s: float | None) -> float:
@@ -268,11 +277,6 @@ def _checked_timeout(timeout_s: float | None) -> float:
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not timeout_s > 0:
         raise RequestError(field="timeout_s", value=timeout_s, reason="must be a number of seconds above 0")
     return timeout_s
-
-
-def _template_of(info: ModelInfo) -> ChatTemplate | None:
-    source = info.facts.chat_template
-    return None if source is None else ChatTemplate(source, bos=info.facts.bos_text, eos=info.facts.eos_text)
 
 
 def _why(exc: ActorExited) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Unpack
@@ -86,7 +86,13 @@ class Runtime:
         if self._system.whereis(supervisor_name(name)) is not None:
             raise ModelAlreadyLoaded(model=name)
         spec = build_spec(
-            name, path, options, config=self._config, backend=self._backend, weight=weight, on_progress=on_progress
+            name,
+            path,
+            options,
+            config=self._config,
+            backend=self._backend,
+            weight=weight,
+            on_progress=on_progress,
         )
         await self._start(spec)
         is_ready = False
@@ -119,7 +125,9 @@ class Runtime:
         """
         grace_s = self._config.engine.unload_grace_s if grace_s is None else grace_s
         if isinstance(grace_s, bool) or not isinstance(grace_s, int | float) or not 0 <= grace_s < math.inf:
-            raise RequestError(field="grace_s", value=grace_s, reason="must be a number of seconds, 0 or more")
+            raise RequestError(
+                field="grace_s", value=grace_s, reason="must be a number of seconds, 0 or more"
+            )
         supervisor = self._system.whereis(supervisor_name(name))
         if supervisor is None:
             await trio.lowlevel.checkpoint()
@@ -128,10 +136,8 @@ class Runtime:
         ended = self._system.monitor(supervisor)
         ref = self._system.whereis(model_name(name))
         if ref is not None:
-            try:
+            with suppress(ActorExited):  # it crashed just now: what is left of it goes below
                 await ref.call(Unload(grace_s=grace_s), timeout_s=math.inf)
-            except ActorExited:
-                pass  # it crashed just now; what is left of it goes below
             with trio.move_on_after(grace_s + _END_TIMEOUT_S):
                 await ended.wait()
         await self._drop(name)
@@ -221,10 +227,8 @@ class Runtime:
         if supervisor is None:
             return
         with trio.move_on_after(_END_TIMEOUT_S, shield=True):
-            try:
+            with suppress(ActorExited):  # that is what was wanted
                 await supervisor.stop(Shutdown("unloaded"), timeout_s=math.inf)
-            except ActorExited:
-                pass  # that is what was wanted
 
 
 _STOP_GRACE_S = 30.0
@@ -234,7 +238,7 @@ _END_TIMEOUT_S = 60.0
 @asynccontextmanager
 async def open_runtime(
     config: Config | None = None, *, backend: Backend | None = None, bus: Bus | None = None
-) -> AsyncIterator[Runtime]:
+) -> AsyncGenerator[Runtime, None]:
     """Open a runtime; leaving the block stops every model in order and frees all memory.
 
     Args:
@@ -263,7 +267,7 @@ async def open_runtime(
 
 
 def _llama_backend() -> Backend:
-    from actorllama.native.llama import LlamaBackend  # noqa: PLC0415 - loads llama.cpp: only when it is used
+    from actorllama.native.llama import LlamaBackend
 
     return LlamaBackend()
 
@@ -273,5 +277,6 @@ def _load_error(spec: ModelSpec, exc: ActorExited) -> Exception:
         case Shutdown(EngineError() as cause):
             return cause
         case reason:
-            return ModelLoadError(path=str(spec.path), reason=f"its actor ended: {reason}", hint="See the log.")
-
+            return ModelLoadError(
+                path=str(spec.path), reason=f"its actor ended: {reason}", hint="See the log."
+            )

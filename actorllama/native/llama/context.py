@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import llama_cpp
 import numpy as np
 
 from actorllama.errors import DecodeError, ModelLoadError, StateError
-from actorllama.native.backend import ContextFacts, ModelFacts, StepBatch
+from actorllama.native.backend import ContextFacts, ModelFacts, NativeSampler, StepBatch
 from actorllama.native.cpus import plan_threads, usable_cpus
 from actorllama.native.lease import Lease
 from actorllama.native.llama.library import LlamaLibrary, held_gil
@@ -18,6 +19,8 @@ from actorllama.native.options import ContextOptions
 from actorllama.native.sampling import SamplingParams
 
 __all__ = ["LlamaContext"]
+
+Rows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 _GGML_TYPES = {
     "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,
@@ -59,6 +62,8 @@ class LlamaContext:
             on_freed()
 
         self._lease = Lease(what=f"context of {model_facts.name or model_facts.path}", free=free)
+        self._n_outputs = 0
+        self._rows: Rows | None = None
         self._make_buffers(self._facts.n_batch)
 
     @property
@@ -74,7 +79,9 @@ class LlamaContext:
         """
         n = len(batch.tokens)
         if not 0 < n <= self._facts.n_batch:
-            raise StateError(operation="decode", reason=f"a batch of {n} tokens, 1 to {self._facts.n_batch} fit")
+            raise StateError(
+                operation="decode", reason=f"a batch of {n} tokens, 1 to {self._facts.n_batch} fit"
+            )
         self._tokens[:n] = batch.tokens
         self._positions[:n] = batch.positions
         self._seq_ids[:n] = batch.seq_ids
@@ -88,24 +95,27 @@ class LlamaContext:
         self._n_outputs = len(batch.outputs)
         self._rows = None
 
-    def logits(self) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    def logits(self) -> Rows:
         """Return the last batch's logits, shape ``(n_outputs, n_vocab)``, float32.
 
         A view into llama.cpp's own buffer: valid until the next ``decode``, and nothing is copied.
         """
-        if self._rows is None:
+        rows = self._rows
+        if rows is None:
             with self._lease.use():
                 pointer = _get_logits(self._handle)
             if not pointer:
                 raise StateError(operation="logits", reason="the last batch asked for none")
             shape = (self._n_outputs, self._n_vocab)
-            self._rows = np.ctypeslib.as_array(pointer, shape=shape)
-        return self._rows
+            rows = self._rows = np.ctypeslib.as_array(pointer, shape=shape)
+        return rows
 
-    def sample(self, samplers: Sequence[LlamaSampler], rows: Sequence[int]) -> list[int]:
+    def sample(self, samplers: Sequence[NativeSampler], rows: Sequence[int]) -> list[int]:
         """Choose and accept a token for each pair of sampler and logits row of the last batch."""
         logits = self.logits()
-        return [sampler.choose(logits[row]) for sampler, row in zip(samplers, rows, strict=True)]
+        # Every sampler that an owner of this context has was made by its new_sampler.
+        ours = cast("Sequence[LlamaSampler]", samplers)
+        return [sampler.choose(logits[row]) for sampler, row in zip(ours, rows, strict=True)]
 
     def new_sampler(self, params: SamplingParams, history: Sequence[int]) -> LlamaSampler:
         """Make a turn's sampler; ``history`` are the tokens that penalties start from."""
@@ -141,7 +151,7 @@ class LlamaContext:
     def get_state(self, seq_id: int, into: memoryview) -> int:
         """Copy a sequence's state into a writable buffer; return the bytes written.
 
-        Cost: 21–27 GB/s into pages touched before, 0.45 GB/s into fresh ones (llama-notes 0).
+        Cost: 21 to 27 GB/s into pages touched before, 0.45 GB/s into fresh ones (llama-notes 0).
         """
         self._check_seq("get_state", seq_id)
         target = (ctypes.c_uint8 * into.nbytes).from_buffer(into)
@@ -205,8 +215,6 @@ class LlamaContext:
         batch.seq_id = ctypes.cast(self._seq_id_pointers.ctypes.data, type(batch.seq_id))
         batch.logits = ctypes.cast(self._outputs.ctypes.data, type(batch.logits))
         self._batch = batch
-        self._n_outputs = 0
-        self._rows: np.ndarray[tuple[int, int], np.dtype[np.float32]] | None = None
 
 
 def _open(

@@ -32,7 +32,8 @@ def held_gil(name: str) -> ctypes._FuncPointer:
     return function
 
 
-_py_library = ctypes.PyDLL(llama_cpp.llama_cpp._lib._name)
+_PATH = llama_cpp.llama_cpp._lib._name  # noqa: SLF001 - the one place that says which file was loaded
+_py_library = ctypes.PyDLL(_PATH)
 
 
 class LlamaLibrary:
@@ -104,9 +105,8 @@ class LlamaLibrary:
 
 
 def _device_names() -> tuple[str, ...]:
-    library = llama_cpp.llama_cpp._lib
     # ggml's registry is not wrapped by llama-cpp-python; these three functions are in ggml-backend.h.
-    ggml = ctypes.CDLL(library._name)
+    ggml = ctypes.CDLL(_PATH)
     try:
         count, get, name = ggml.ggml_backend_dev_count, ggml.ggml_backend_dev_get, ggml.ggml_backend_dev_name
         describe = ggml.ggml_backend_dev_description

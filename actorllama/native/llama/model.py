@@ -67,10 +67,14 @@ class LlamaVocabulary:
         with self._lease.use():
             room = len(data) + 8
             tokens = (ctypes.c_int32 * room)()
-            n = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, add_special, parse_special)
+            n = llama_cpp.llama_tokenize(
+                self._vocab, data, len(data), tokens, room, add_special, parse_special
+            )
             if n < 0:
                 tokens = (ctypes.c_int32 * -n)()
-                n = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, -n, add_special, parse_special)
+                n = llama_cpp.llama_tokenize(
+                    self._vocab, data, len(data), tokens, -n, add_special, parse_special
+                )
         if n < 0:
             raise RequestError(field="prompt", value=text, reason="llama.cpp could not tokenise it")
         return tokens[:n]
@@ -87,12 +91,13 @@ class LlamaVocabulary:
     def _load_piece(self, token: int) -> bytes:
         if not 0 <= token < self._n_vocab:
             raise RequestError(field="token", value=token, reason=f"token ids are 0 to {self._n_vocab - 1}")
+        special = False  # control tokens are not text
         with self._lease.use():
             buffer = ctypes.create_string_buffer(256)
-            n = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+            n = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
             if n < 0:
                 buffer = ctypes.create_string_buffer(-n)
-                n = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+                n = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
         piece = buffer.raw[: max(n, 0)]
         self._pieces[token] = piece
         return piece
