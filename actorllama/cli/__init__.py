@@ -24,6 +24,21 @@ Ctrl-C: a `KeyboardInterrupt` can surface anywhere, a cancelled scope only where
 
 from __future__ import annotations
 
-from actorllama.cli.entry import main
-
 __all__ = ["main"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        argv: The arguments after the command's name; those of the process where ``None``.
+
+    Returns:
+        The exit code, as listed above. No exception leaves this function.
+    """
+    try:
+        # Imported here, so that a Ctrl-C meanwhile is no traceback.
+        from actorllama.cli.entry import run_line
+    except KeyboardInterrupt:
+        return 130
+    return run_line(argv)

@@ -24,12 +24,21 @@ class App:
 
     config: Config
     config_path: Path | None
+    arguments: Mapping[str, object]
     sources: Mapping[str, str]
 
     @property
     def is_debugging(self) -> bool:
         """Whether a traceback is welcome."""
         return self.config.telemetry.log_level == "debug"
+
+    def with_arguments(self, arguments: Mapping[str, object]) -> App:
+        """Add what a command's own options say.
+
+        Raises:
+            ConfigError: One of them is not usable.
+        """
+        return load_app(config_path=self.config_path, arguments={**self.arguments, **arguments})
 
 
 def load_app(*, config_path: Path | None, arguments: Mapping[str, object]) -> App:
@@ -49,5 +58,6 @@ def load_app(*, config_path: Path | None, arguments: Mapping[str, object]) -> Ap
     return App(
         config=config,
         config_path=config_path,
+        arguments=arguments,
         sources={**dict.fromkeys(quiet, "the command's own default"), **sources},
     )

@@ -1,4 +1,4 @@
-"""`main`: run a command line and turn whatever comes of it into an exit code."""
+"""Run a command line and turn whatever comes of it into an exit code."""
 
 from __future__ import annotations
 
@@ -24,19 +24,11 @@ from actorllama.cli.failures import (
 from actorllama.cli.root import root
 from actorllama.cli.screen import note
 
-__all__ = ["main"]
+__all__ = ["run_line"]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line.
-
-    Args:
-        argv: The arguments after the command's name; those of the process where ``None``.
-
-    Returns:
-        The exit code; the room's words list them. Nothing but ``SystemExit`` of the interpreter's own
-        making leaves this function.
-    """
+def run_line(argv: Sequence[str] | None) -> int:
+    """Do what `actorllama.cli.main` promises."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a reply must not fail on a terminal's encoding

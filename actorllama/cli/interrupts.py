@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, TypeVar
@@ -52,7 +52,7 @@ class Interrupts:
         self.received = None
 
     @contextmanager
-    def stopping(self, *, also: Callable[[], None] | None = None) -> Iterator[None]:
+    def stopping(self, *, also: Callable[[], None] | None = None) -> Generator[None, None, None]:
         """Cancel what runs inside when a signal comes; afterwards, look at ``received``.
 
         Args:
@@ -75,7 +75,7 @@ class Interrupts:
                 self._stop = None
 
     @contextmanager
-    def installed(self) -> Iterator[None]:
+    def installed(self) -> Generator[None, None, None]:
         """Take the signals over; elsewhere than on the main thread, leave them alone."""
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -47,15 +47,17 @@ def loading_from(context: click.Context, path: Path | None) -> Loading:
         path: The model; ``None`` is the embedded one.
 
     Raises:
+        ConfigError: An option is not usable.
         ModelLoadError: The file cannot be loaded.
-        RequestError: An option is not usable, or the KV cache would not fit into memory.
+        RequestError: The KV cache would not fit into memory.
     """
-    app = context.obj
-    assert isinstance(app, App)
+    given: object = context.obj
+    assert isinstance(given, App)
+    app = given.with_arguments(layout_from(context))
     chosen = path or model_path()
     summary = summarise(chosen)
-    layout = layout_from(context, app.config.context)
-    if context.params.get("ctx_per_seq") is None and "context.ctx_per_seq" not in app.sources:
+    layout = app.config.context
+    if "context.ctx_per_seq" not in app.sources:
         layout = evolve(layout, ctx_per_seq=max(min(layout.ctx_per_seq, summary.n_ctx_train), 8))
     _check_memory(layout, summary)
     return Loading(
@@ -67,7 +69,9 @@ def loading_from(context: click.Context, path: Path | None) -> Loading:
 
 
 @asynccontextmanager
-async def open_model(loading: Loading, interrupts: Interrupts) -> AsyncIterator[tuple[Runtime, Model | None]]:
+async def open_model(
+    loading: Loading, interrupts: Interrupts
+) -> AsyncGenerator[tuple[Runtime, Model | None], None]:
     """Open a runtime with one model in it.
 
     Yields:
@@ -81,7 +85,7 @@ async def open_model(loading: Loading, interrupts: Interrupts) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def open_told_runtime(config: Config, *, is_debugging: bool) -> AsyncIterator[Runtime]:
+async def open_told_runtime(config: Config, *, is_debugging: bool) -> AsyncGenerator[Runtime, None]:
     """Open a runtime whose events are log lines on standard error."""
     bus = Bus()
     attach_structlog(bus, config.telemetry)
@@ -94,7 +98,7 @@ async def open_told_runtime(config: Config, *, is_debugging: bool) -> AsyncItera
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Callable[[float], None] | None]:
+def _progress(title: str) -> Generator[Callable[[float], None] | None, None, None]:
     """Show a bar on standard error, where that is a terminal."""
     if not is_fancy(sys.stderr):
         yield None

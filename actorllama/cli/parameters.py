@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import click
-from attrs import evolve, frozen
+from attrs import frozen
 
 from actorllama.errors import RequestError
-from actorllama.native import ContextOptions, SamplingParams
+from actorllama.native import SamplingParams
 from actorllama.native.sampling import check_number
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "model_path_from",
 ]
 
-Options = TypeVar("Options", bound=ContextOptions)
 _DEFAULTS: Final = SamplingParams()
 _MAX_VOCABULARY: Final = 1 << 20
 _MAX_TOKENS: Final = 1 << 24
@@ -127,22 +126,14 @@ def asking_from(context: click.Context) -> Asking:
     return asking
 
 
-def layout_from(context: click.Context, base: ContextOptions) -> ContextOptions:
-    """Put the `LAYOUT` options of a command line over the configured layout.
+def layout_from(context: click.Context) -> dict[str, object]:
+    """Read the `LAYOUT` options of a command line as arguments of the configuration.
 
-    Raises:
-        RequestError: The first one that is not usable.
+    Their bounds are those of the options that they override; `App.with_arguments` checks them.
     """
-    options = base
-    for field in ("n_seq", "ctx_per_seq", "n_threads"):
-        value: object = context.params.get(field)
-        if value is None:
-            continue
-        try:
-            options = _evolve(options, field, value)
-        except ValueError as error:
-            raise RequestError(field=field, value=value, reason=str(error)) from error
-    return options
+    fields = ("n_seq", "ctx_per_seq", "n_threads")
+    given: dict[str, object] = {f"context.{field}": context.params.get(field) for field in fields}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def checked_text(text: str, *, field: str) -> str:
@@ -165,7 +156,3 @@ def checked_text(text: str, *, field: str) -> str:
 def model_path_from(text: str | None) -> Path | None:
     """Read a MODEL argument; ``None`` and ``demo`` are the embedded model."""
     return None if text is None or text == "demo" else Path(text)
-
-
-def _evolve(base: Options, field: str, value: object) -> Options:
-    return evolve(base, **{field: value})

@@ -183,6 +183,8 @@ def _tell(run: _Run, view: RunView, ended: _Ended, *, as_json: bool) -> int:
         if outcome.error is not None:
             which = f"prompt {index + 1}: " if len(ended.outcomes) > 1 else ""
             note(f"actorllama: {which}{describe(outcome.error)}")
-    if ended.statistics.n_ended or ended.signal_code:
+    if not ended.outcomes:
+        note("stopped before the model was loaded")
+    elif ended.statistics.n_generated:
         note(ended.statistics.line())
     return ended.signal_code or worst_exit_code(ended.outcomes)

@@ -21,7 +21,7 @@ class RunStatistics:
     n_turns: int
     n_ended: int
     n_generated: int
-    """Tokens of the turns that ended."""
+    """Tokens of all turns, those that were cut short included."""
     wall_s: float
     tokens_per_s: float | None
     first_token_s: float | None
@@ -59,14 +59,14 @@ def statistics_of(
         wall_s: Seconds from the first turn's begin to the last one's end.
     """
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
-    n_generated = sum(result.usage.n_generated for result in results)
+    n_generated = sum(outcome.n_generated for outcome in outcomes)
     n_steps = loop.n_steps if loop else 0
     return RunStatistics(
         n_turns=len(outcomes),
         n_ended=len(results),
         n_generated=n_generated,
         wall_s=wall_s,
-        tokens_per_s=n_generated / wall_s if wall_s > 0 and results else None,
+        tokens_per_s=n_generated / wall_s if wall_s > 0 and n_generated else None,
         first_token_s=median(result.timings.first_token_s for result in results) if results else None,
         n_steps=n_steps,
         mean_batch=(loop.n_prefilled + loop.n_decoded) / n_steps if loop and n_steps else None,

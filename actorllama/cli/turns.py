@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from actorllama.cli.interrupts import Interrupts
 from actorllama.cli.parameters import Asking
-from actorllama.engine import TurnResult
+from actorllama.engine import TextPiece, TurnResult
 from actorllama.errors import ActorLlamaError
 from actorllama.runtime import Model
 
@@ -27,6 +27,8 @@ class Outcome:
 
     text: str
     """All that was said."""
+    n_generated: int = 0
+    """Tokens that it took."""
     result: TurnResult | None = None
     error: ActorLlamaError | None = None
 
@@ -53,31 +55,31 @@ async def take_turns(
     Returns:
         One outcome per prompt, in their order.
     """
-    said: list[list[str]] = [[] for _ in prompts]
+    said: list[list[TextPiece]] = [[] for _ in prompts]
     ended: dict[int, Outcome] = {}
     places = trio.CapacityLimiter(n_at_once)
 
     async def take(index: int) -> None:
-        def keep(text: str) -> None:
-            said[index].append(text)
-            on_text(index, text)
+        def keep(piece: TextPiece) -> None:
+            said[index].append(piece)
+            on_text(index, piece.text)
 
         async with places:
-            ended[index] = await take_turn(model, prompts[index], asking, on_text=keep)
+            ended[index] = await take_turn(model, prompts[index], asking, on_piece=keep)
 
     with interrupts.stopping():
         async with trio.open_nursery() as nursery:
             for index in range(len(prompts)):
                 nursery.start_soon(take, index)
-    return tuple(ended.get(index) or Outcome(text="".join(said[index])) for index in range(len(prompts)))
+    return tuple(ended.get(index) or _cut_short(said[index]) for index in range(len(prompts)))
 
 
 async def take_turn(
-    model: Model, prompt: Prompt, asking: Asking, *, on_text: Callable[[str], None]
+    model: Model, prompt: Prompt, asking: Asking, *, on_piece: Callable[[TextPiece], None]
 ) -> Outcome:
     """Take one turn; an error that the library means to tell is a part of the outcome."""
     sampling = asking.sampling
-    said: list[str] = []
+    said: list[TextPiece] = []
     try:
         async with model.stream(
             prompt if isinstance(prompt, str) else None,
@@ -92,8 +94,13 @@ async def take_turn(
             seed=sampling.seed,
         ) as turn:
             async for piece in turn:
-                said.append(piece.text)
-                on_text(piece.text)
-        return Outcome(text=turn.result.text, result=turn.result)
+                said.append(piece)
+                on_piece(piece)
+        result = turn.result
+        return Outcome(text=result.text, n_generated=result.usage.n_generated, result=result)
     except ActorLlamaError as error:
-        return Outcome(text="".join(said), error=error)
+        return evolve(_cut_short(said), error=error)
+
+
+def _cut_short(said: Sequence[TextPiece]) -> Outcome:
+    return Outcome(text="".join(p.text for p in said), n_generated=sum(p.n_tokens for p in said))
