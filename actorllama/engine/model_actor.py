@@ -121,9 +121,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         return Begin(ModelState.LOADING, actions=(NextEvent(StartLoading()),))
 
     async def terminate(self, reason: ExitReason) -> None:
-        """Let go of the readers, take the loop off the host, free the memory."""
-        if self._desk is not None:
-            self._desk.close_streams()
+        """Take the loop off the host and free the memory; then the callers hear of the end."""
         await trio.to_thread.run_sync(self._job.value.close)
         self._tell(events.MODEL_UNLOADED, {"n_cancelled": self._desk.n_cancelled if self._desk else 0})
 

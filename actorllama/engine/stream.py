@@ -25,7 +25,8 @@ class TurnStream:
     The loop may produce ``window`` tokens ahead of the reader and then leaves the sequence out of its
     steps, so a slow reader holds back only itself. What has piled up is handed over in one piece.
 
-    Owner: the reader makes it and reads it; the model actor writes. Both live on the trio thread.
+    Owner: whoever takes the turn makes it, and closes it once the turn's outcome is known: text ends
+    only when the result is there. The model actor writes. All live on the trio thread.
     """
 
     def __init__(self, *, window: int) -> None:

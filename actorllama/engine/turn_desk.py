@@ -127,15 +127,7 @@ class TurnDesk:
     def refuse(self, message: TakeTurn, caller: Caller) -> None:
         """Send one caller away, because the model is being unloaded."""
         self._tell(events.TURN_REFUSED, message.turn_id, {"n_queued": len(self._queue)}, reason=UNLOADING)
-        if message.stream is not None:
-            message.stream.close()
         caller.reply_error(ModelUnavailable(model=self._spec.name, reason=UNLOADING))
-
-    def close_streams(self) -> None:
-        """Let go of the readers; their callers are told by the death of the actor."""
-        for taken in (*self._running.values(), *self._queue):
-            if taken.message.stream is not None:
-                taken.message.stream.close()
 
     def _admit(self) -> None:
         """Give free sequences to the turns that have waited longest."""
@@ -168,8 +160,6 @@ class TurnDesk:
     def _end(self, end: TurnEnd) -> None:
         taken = self._running.pop(end.turn_id)
         self._slots.release(end.seq_id)
-        if taken.message.stream is not None:
-            taken.message.stream.close()
         if end.finish_reason in ("cancelled", "error"):
             self.n_cancelled += 1
             reason = end.cancel_reason if end.error is None else str(end.error)
