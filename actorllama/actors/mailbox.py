@@ -75,6 +75,21 @@ class Mailbox:
         """Whether a call or cast would have to wait."""
         return self._n_counted >= self.capacity
 
+    def offer(self, item: Item) -> bool:
+        """Queue a call or a cast if there is room, and say whether there was."""
+        n_counted = self._n_counted + 1
+        if n_counted > self.capacity:
+            return False
+        self._n_counted = n_counted
+        if n_counted > self.n_peak:
+            self.n_peak = n_counted
+        self._queue.append(item)
+        task = self._parked
+        if task is not None and not self._is_held:
+            self._parked = None
+            trio.lowlevel.reschedule(task)
+        return True
+
     def put(self, item: Item) -> None:
         """Queue a call or a cast, whether there is room or not."""
         self._n_counted += 1

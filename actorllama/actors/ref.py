@@ -135,11 +135,9 @@ class Ref:
         await trio.lowlevel.checkpoint_if_cancelled()
         caller = Caller(target, task, message, timeout_s)
         target.outstanding[caller] = None
-        mailbox = target.mailbox
-        if mailbox.is_full:
-            mailbox.wait_for_room(caller, (CALL, message, caller))
-        else:
-            mailbox.put((CALL, message, caller))
+        item = (CALL, message, caller)
+        if not target.mailbox.offer(item):
+            target.mailbox.wait_for_room(caller, item)
         target.timers.set(trio.current_time() + timeout_s, caller)
         return await caller.wait()
 
@@ -233,11 +231,8 @@ class Ref:
         if target.exit_reason is not None:
             target.drop(message, "dead")
             return True
-        mailbox = target.mailbox
-        if not mailbox.is_full:
-            mailbox.put((CAST, message, None))
-            return True
-        return self._overflow((CAST, message, None))
+        item = (CAST, message, None)
+        return target.mailbox.offer(item) or self._overflow(item)
 
     def _overflow(self, item: Item) -> bool:
         target = self._target
