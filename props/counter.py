@@ -10,6 +10,7 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from actorllama.actors import Call, Caller, Context, InitOutcome, NoReply, Outcome, Ready, Ref, Reply, Server
+from actorllama.actors.introspection import resume, statistics, suspend
 from actorllama.errors import ActorExited, CallTimeout, MailboxFull
 from props.oracles import Op
 
@@ -25,6 +26,7 @@ __all__ = [
     "Put",
     "Request",
     "Step",
+    "Suspension",
     "TimedCall",
     "Wait",
     "apply",
@@ -159,7 +161,14 @@ class Wait:
     seconds: float
 
 
-Step: TypeAlias = TimedCall | CancelledCall | Put | Wait
+@frozen
+class Suspension:
+    """Suspend the server for a while and look at it: it must take no message meanwhile."""
+
+    seconds: float
+
+
+Step: TypeAlias = TimedCall | CancelledCall | Put | Wait | Suspension
 
 
 @define(kw_only=True)
@@ -169,6 +178,7 @@ class Client:
     number: int
     ref: Ref
     clock: itertools.count[int]
+    operator: trio.Lock
     history: list[Op[Request]] = field(factory=list[Op[Request]])
     n_exited: int = 0
 
@@ -185,8 +195,22 @@ class Client:
                     await self._cast(step)
                 case Wait(seconds):
                     await trio.sleep(seconds)
+                case Suspension(seconds):
+                    async with self.operator:
+                        await self._suspend(seconds)
                 case _:
                     assert_never(step)
+
+    async def _suspend(self, seconds: float) -> None:
+        try:
+            await suspend(self.ref, timeout_s=math.inf)
+            before = await statistics(self.ref, timeout_s=math.inf)
+            await trio.sleep(seconds)
+            after = await statistics(self.ref, timeout_s=math.inf)
+            assert after.n_in == before.n_in
+            await resume(self.ref, timeout_s=math.inf)
+        except ActorExited:
+            assert not self.ref.is_alive
 
     async def _call(self, request: Calls, timeout_s: float) -> None:
         op = Op[Request](client=self.number, request=request, invoked_at=next(self.clock), is_certain=False)

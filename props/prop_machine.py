@@ -78,13 +78,17 @@ class Machine(StateMachine[int, Event]):
                 return Keep()
 
 
-TABLES = st.dictionaries(
-    st.tuples(st.integers(0, 2), st.integers(0, 2)),
-    st.one_of(st.sampled_from(["postpone", "insert", "keep"]), st.integers(0, 2)),
+DEEDS: tuple[Deed, ...] = ("postpone", "postpone", "insert", "keep", 0, 1, 2)
+PLACES = tuple((state, kind) for state in range(3) for kind in range(3))
+TABLES = st.fixed_dictionaries({place: st.sampled_from(DEEDS) for place in PLACES})
+KINDS = st.lists(st.integers(0, 2), min_size=3, max_size=12)
+
+
+@given(
+    table=TABLES,
+    kinds=KINDS,
+    schedule=schedules(max_choices=20),
 )
-
-
-@given(table=TABLES, kinds=st.lists(st.integers(0, 2), max_size=10), schedule=schedules(max_choices=20))
 def prop_a_machine_sees_events_in_the_order_of_the_rules(
     table: Table, kinds: list[int], schedule: Strategy
 ) -> None:

@@ -83,13 +83,13 @@ def send(verb: Verb, number: int, mailbox: Mailbox, lists: Lists) -> None:
             mailbox.put(item)
             lists.queue.append(item)
         case "queue":
-            assert mailbox.is_full == (lists.n_counted >= lists.capacity)
-            if mailbox.is_full:
+            has_room = lists.n_counted < lists.capacity
+            assert mailbox.offer(item) == has_room
+            if has_room:
+                lists.queue.append(item)
+            else:
                 mailbox.wait_for_room(Sender(number), item)
                 lists.line.append((Sender(number), item))
-            else:
-                mailbox.put(item)
-                lists.queue.append(item)
         case "post":
             mailbox.post((INFO, number, None))
             lists.queue.append((INFO, number, None))

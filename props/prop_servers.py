@@ -40,7 +40,8 @@ Program = tuple[tuple[Step, ...], ...]
 
 async def run_clients(ref: Ref, program: Program, clock: itertools.count[int]) -> list[Client]:
     """Let all clients take their steps at once."""
-    clients = [Client(number=i, ref=ref, clock=clock) for i in range(len(program))]
+    operator = trio.Lock()
+    clients = [Client(number=i, ref=ref, clock=clock, operator=operator) for i in range(len(program))]
     async with trio.open_nursery() as nursery:
         for client, steps in zip(clients, program, strict=True):
             nursery.start_soon(client.take, steps)

@@ -16,7 +16,7 @@ from props.strategies import families, operations
 from props.supervisor_model import ModelSpec, SupervisorModel
 
 
-@given(family=families(), operations=st.lists(operations(), max_size=8), schedule=schedules())
+@given(family=families(), operations=st.lists(operations(), min_size=3, max_size=12), schedule=schedules())
 def prop_a_supervisor_does_what_the_model_does(
     family: tuple[SupervisorModel, list[ModelSpec]], operations: list[Operation], schedule: Strategy
 ) -> None:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from hypothesis import strategies as st
 
-from props.counter import Add, AddLate, AddSlowly, Boom, CancelledCall, Get, Put, Step, TimedCall, Wait
+from props.counter import (
+    Add,
+    AddLate,
+    AddSlowly,
+    Boom,
+    CancelledCall,
+    Get,
+    Put,
+    Step,
+    Suspension,
+    TimedCall,
+    Wait,
+)
 from props.family import Admin, Advance, ChildEnds, FailInits, Operation
 from props.supervisor_model import AutoShutdown, ModelSpec, Restart, Strategy, SupervisorModel, Why
 
@@ -26,10 +39,11 @@ def steps(*, with_crashes: bool = False) -> st.SearchStrategy[Step]:
     """Draw one step: mostly calls that nothing goes wrong with."""
     requests = st.one_of(_REQUESTS, st.just(Boom())) if with_crashes else _REQUESTS
     return st.one_of(
-        st.builds(TimedCall, requests, st.sampled_from([30.0, 0.75, 0.0])),
+        st.builds(TimedCall, requests, st.sampled_from([math.inf, 30.0, 0.75, 0.0])),
         st.builds(CancelledCall, requests, _SECONDS),
         st.builds(Put, st.integers(10, 12)),
         st.builds(Wait, _SECONDS),
+        st.builds(Suspension, _SECONDS),
     )
 
 
@@ -57,6 +71,7 @@ def operations(*, ends_only: bool = False) -> st.SearchStrategy[Operation]:
     return st.one_of(
         ends,
         ends,
+        ends,
         st.builds(Admin, st.sampled_from(verbs), child),
         st.builds(FailInits, child, st.integers(1, 2)),
         st.builds(Advance, st.sampled_from([0.5, 1.0, 2.0])),
@@ -76,7 +91,7 @@ def families(draw: st.DrawFn) -> tuple[SupervisorModel, list[ModelSpec]]:
         auto_shutdown=draw(st.sampled_from(autos)),
     )
     specs = list[ModelSpec]()
-    for child in "abc"[: draw(st.integers(1, 3))]:
+    for child in "abc"[: draw(st.integers(2, 3))]:
         restart = draw(st.sampled_from(restarts))
         is_free = model.auto_shutdown != "never" and restart != "permanent"
         specs.append(ModelSpec(id=child, restart=restart, significant=is_free and draw(st.booleans())))
