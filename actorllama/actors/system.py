@@ -181,7 +181,8 @@ class System:
             ):
                 await process.started.wait()
         except trio.Cancelled:
-            process.die(Killed("the start was cancelled"))
+            with trio.CancelScope(shield=True):
+                await self._abandon(process)
             raise
         if not process.started.is_set():
             process.die(Killed(f"init took longer than {spec.init_timeout_s} s"))
@@ -190,6 +191,12 @@ class System:
         if not (process.has_started or process.is_ignored):
             raise StartRefused(child=process.ref.name, reason=process.exit_reason)
         return process
+
+    async def _abandon(self, process: Process) -> None:
+        if process.is_supervisor:  # has children already, and they are to stop in order
+            await stop_process(process, Shutdown("its start was cancelled"))
+        else:
+            process.die(Killed("its start was cancelled"))
 
     def _spawn(self, spec: ChildSpec, parent: Process | None) -> Process:
         via = self.via(spec.name) if isinstance(spec.name, str) else spec.name
