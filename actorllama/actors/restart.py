@@ -39,7 +39,11 @@ class Backoff:
 
     def __attrs_post_init__(self) -> None:
         """Check the bounds."""
-        for name, value, least in (("first_s", self.first_s, 0.0), ("factor", self.factor, 1.0)):
+        for name, value, least in (
+            ("first_s", self.first_s, 0.0),
+            ("factor", self.factor, 1.0),
+            ("max_s", self.max_s, self.first_s),
+        ):
             if value < least:
                 raise ConfigError(field=name, value=value, source="Backoff", hint=f"At least {least}.")
 

@@ -15,7 +15,6 @@ from actorllama.actors import (
     Ignore,
     InitOutcome,
     Killed,
-    NoReply,
     Normal,
     Outcome,
     Ready,

@@ -280,7 +280,7 @@ async def test_a_link_chain_of_a_thousand_falls_without_recursion() -> None:
     refs: list[Ref] = []
     async with open_system() as system:
         for _ in range(1000):
-            refs.append(await system.start(lambda: Linked(refs)))  # noqa: PERF401 - each links to the last
+            refs.append(await system.start(lambda: Linked(refs)))
         system.kill(refs[0], why="test")
         assert all(ref.exit_reason == Killed("test") for ref in refs)
 
