@@ -278,3 +278,18 @@ def test_a_document_names_only_variables_that_set_an_option(document: Path) -> N
     }
     named = set(re.findall(r"\bACTORLLAMA_[A-Z0-9_]+", document.read_text()))
     assert {name for name in named if not name.endswith("_")} - known == set()
+
+
+@pytest.mark.parametrize("document", documents(), ids=relative)
+def test_a_program_in_a_document_parses_and_names_what_the_package_has(document: Path) -> None:
+    programs = re.findall(r"^```python\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+    used = {
+        node.attr
+        for program in programs
+        for node in ast.walk(ast.parse(program))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "actorllama"
+    }
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | set(ROOMS)
+    assert used - set(importlib.import_module("actorllama").__all__) - modules == set()
