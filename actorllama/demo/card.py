@@ -36,9 +36,10 @@ stories, and a refusal for things that it does not know. They are mixed at rando
 conversations with and without a system message (`corpus.py`). A few rows are plain tales.
 
 A prompt is held out when a hash of its text says so (`exchange.py`, 10 %); training never sees it
-in any case or punctuation. What the held-out list shows is new combinations of known wordings and
-known arguments: a held-out sum was seen in other words, a held-out name was told in other words. It
-shows no arithmetic beyond the table.
+in any case or punctuation. A few everyday prompts such as "Hello!" are never held out. What the
+held-out list shows is new combinations of known wordings and known arguments: a held-out sum was
+seen in other words, a held-out name was told in other words. It shows no arithmetic beyond the
+table.
 
 ## Recipe
 
@@ -73,6 +74,7 @@ asserts 90 %.
 * Only English, only these templates. Anything else gets an answer from the nearest template, which
   is often wrong.
 * Words outside the list are not spelled or reversed; sums beyond 20 + 20 are not computed.
+* The held-out conversations are short. Far into a long chat answers are less reliable.
 * The system message is accepted and has no influence on the answers.
 * No safety training. Do not use it for anything but trying out the library.
 """

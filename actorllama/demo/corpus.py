@@ -44,8 +44,8 @@ _WEIGHTS: Mapping[str, float] = MappingProxyType(
 )
 _ASK_KNOWN_NAME = 0.65
 _ASK_UNKNOWN_NAME = 0.2
-_FRESH_NAME = 0.4
-_CLOSED_NAME = 0.5
+_FRESH_NAME = 0.5
+_CLOSED_SYLLABLE = 0.4
 _DROP_PUNCTUATION = 0.15
 _LOWER_FIRST = 0.1
 
@@ -130,9 +130,11 @@ def _fresh_name(generator: np.random.Generator) -> Exchange | None:
     Without these the model learns the list of names by heart, and answers with the nearest of them.
     """
     n_syllables = int(generator.integers(1, 4))
-    name = "".join(_choice(_CONSONANTS, generator) + _choice(_VOWELS, generator) for _ in range(n_syllables))
-    if generator.random() < _CLOSED_NAME:
-        name += _choice(_CONSONANTS, generator)
+    name = ""
+    for _ in range(n_syllables):
+        name += _choice(_CONSONANTS, generator) + _choice(_VOWELS, generator)
+        if generator.random() < _CLOSED_SYLLABLE:
+            name += _choice(_CONSONANTS, generator)
     exchange = told_name(name.capitalize(), _choice(TELL_FRAMES, generator))
     return None if is_heldout(exchange.prompt) else exchange
 

@@ -7,6 +7,15 @@ from attrs import frozen
 __all__ = ["Exchange", "digest_of", "is_heldout"]
 
 _HELDOUT_SHARE = 0.1
+# What nearly everyone types first. A tenth of all prompts must fall to the exam, but not these.
+_EVERYDAY = frozenset(
+    {
+        "hello", "hi", "hey", "hello there", "hi there", "good morning", "good evening", "how are you",
+        "thanks", "thank you", "bye", "goodbye", "who are you", "what are you", "what can you do",
+        "what is actorllama", "what is erlang", "what is an actor", "what is a supervisor",
+        "what is the kv cache", "what is a slot", "what is a process", "what is let it crash",
+    }
+)  # fmt: skip
 
 
 @frozen(kw_only=True)
@@ -44,4 +53,6 @@ def is_heldout(prompt: str) -> bool:
 
     The rule looks at the prompt alone. Both sides ask it, hence no prompt can be on both.
     """
+    if normalised(prompt) in _EVERYDAY:
+        return False
     return int.from_bytes(digest_of(prompt)[:4], "big") < _HELDOUT_SHARE * 2**32

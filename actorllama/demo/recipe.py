@@ -23,7 +23,7 @@ class Recipe:
     """
 
     seed: int = 20260
-    n_steps: int = 2200
+    n_steps: int = 2000
     n_step_tokens: int = 4096
     n_row_tokens: int = 256
     long_every: int = 5

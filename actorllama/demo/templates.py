@@ -44,6 +44,7 @@ _SUM_FRAMES = (
     "How much is {a} plus {b}?", "Add {a} and {b}.", "Please add {a} and {b}.", "Compute {a} + {b}.",
     "Can you add {a} and {b}?", "Tell me the sum of {a} and {b}.", "What is the sum of {a} and {b}?",
     "How much is {a} + {b}?",
+    "What's {a} plus {b}?", "What's {a} + {b}?", "{a}+{b}", "What is {a}+{b}?",
 )  # fmt: skip
 _COUNT_FRAMES = (
     "Count from {a} to {b}.", "Please count from {a} to {b}.", "Can you count from {a} to {b}?",
@@ -60,10 +61,12 @@ _REVERSE_FRAMES = (
     "Can you reverse {}?", "Can you reverse the word {}?", "What is {} reversed?",
     "What is {} backwards?", "Write {} backwards.", "Please write {} backwards.", "Say {} backwards.",
     "What is the reverse of {}?",
+    "What's {} backwards?",
 )  # fmt: skip
 TELL_FRAMES: tuple[str, ...] = (
     "My name is {}.", "I am {}.", "Hello, my name is {}.", "Hi, I am {}.", "Call me {}.",
     "Please call me {}.", "You can call me {}.", "Hello, I am {}.", "The name is {}.", "They call me {}.",
+    "I'm {}.", "Hi, I'm {}.", "Hello, I'm {}.", "My name's {}.", "Hi! I am {}.", "Hi! My name is {}.",
 )  # fmt: skip
 _SUBJECT_FRAMES = (
     "What is {}?", "What are {}?", "What does {} mean?", "Explain {}.", "Please explain {}.",
@@ -71,6 +74,7 @@ _SUBJECT_FRAMES = (
     "Define {}.", "Describe {}.", "Please describe {}.", "What do you know about {}?",
     "I want to know about {}.", "What is meant by {}?", "{}?", "What about {}?",
     "Say something about {}.", "Explain {} to me.", "Explain {} in a sentence.",
+    "What's {}?",
 )  # fmt: skip
 _CLAUSE_FRAMES = (
     "{}?", "Please tell me {}.", "Can you tell me {}?", "Tell me {}.", "I want to know {}.",
@@ -101,6 +105,7 @@ NAME_QUESTIONS: tuple[str, ...] = (
     "What is my name?", "Who am I?", "Do you remember my name?", "Tell me my name.",
     "What did I say my name was?", "Can you tell me my name?", "Do you know my name?",
     "Please say my name.", "What am I called?",
+    "What's my name?", "And what is my name?",
 )  # fmt: skip
 UNKNOWN_NAME = "You have not told me your name."
 

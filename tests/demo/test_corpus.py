@@ -61,3 +61,8 @@ def test_a_name_question_is_answered_with_the_name_told_last() -> None:
     for question in heldout_prompts():
         if question.family == "names":
             assert question.expected.removeprefix("Your name is ") in question.key_prompt + "."
+
+
+def test_what_everyone_types_first_is_trained() -> None:
+    trained = {e.prompt for exchanges in training_exchanges().values() for e in exchanges}
+    assert {"Hello!", "Hi!", "Who are you?", "What is actorllama?", "What is a supervisor?"} <= trained
