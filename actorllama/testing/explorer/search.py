@@ -62,12 +62,12 @@ def replay(choices: str | Sequence[int]) -> Strategy:
     listed = decode_choices(choices) if isinstance(choices, str) else tuple(choices)
     if any(choice < 0 for choice in listed):
         raise ValueError(f"choices are indices and cannot be negative: {listed!r}")
-    return Replay(choices=listed)
+    return _Replay(choices=listed)
 
 
 def random(seed: int = 0, *, n_runs: int = 100) -> Strategy:
     """Step any runnable task with equal chance; run ``i`` depends on ``seed`` and ``i`` only."""
-    return RandomWalk(seed=seed, n_runs=n_runs)
+    return _RandomWalk(seed=seed, n_runs=n_runs)
 
 
 def pct(seed: int = 0, depth: int = 3, *, n_runs: int = 100) -> Strategy:
@@ -82,7 +82,7 @@ def pct(seed: int = 0, depth: int = 3, *, n_runs: int = 100) -> Strategy:
     """
     if depth < 1:
         raise ValueError(f"depth counts ordered events and is at least 1: {depth}")
-    return Pct(seed=seed, depth=depth, n_runs=n_runs)
+    return _Pct(seed=seed, depth=depth, n_runs=n_runs)
 
 
 def dfs(bound: int | None = None, *, max_runs: int = 10_000) -> Strategy:
@@ -94,11 +94,11 @@ def dfs(bound: int | None = None, *, max_runs: int = 10_000) -> Strategy:
         bound: The most delays in one run.
         max_runs: Where to give up; the report then says that the search is not complete.
     """
-    return DepthFirst(bound=bound, max_runs=max_runs)
+    return _DepthFirst(bound=bound, max_runs=max_runs)
 
 
 @frozen(kw_only=True)
-class Replay:
+class _Replay:
     """See `replay`."""
 
     choices: tuple[int, ...]
@@ -110,7 +110,7 @@ class Replay:
 
 
 @frozen(kw_only=True)
-class RandomWalk:
+class _RandomWalk:
     """See `random`."""
 
     seed: int
@@ -124,7 +124,7 @@ class RandomWalk:
 
 
 @frozen(kw_only=True)
-class Pct:
+class _Pct:
     """See `pct`."""
 
     seed: int
@@ -144,7 +144,7 @@ class Pct:
 
 
 @frozen(kw_only=True)
-class DepthFirst:
+class _DepthFirst:
     """See `dfs`."""
 
     bound: int | None
