@@ -73,7 +73,9 @@ def leaf_of(error: BaseException) -> BaseException:
 def one_line(text: str) -> str:
     """Make one printable line of any text."""
     line = " ".join("".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text).split())
-    return line if len(line) <= _MAX_CHARS else line[: _MAX_CHARS - 3] + "..."
+    if len(line) <= _MAX_CHARS:
+        return line
+    return f"{line[: _MAX_CHARS // 2]} ... {line[-_MAX_CHARS // 2 :]}"  # names come first, reasons last
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
