@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from attrs import define, frozen
 
@@ -15,7 +15,7 @@ from actorllama.engine.commands import Command
 from actorllama.engine.loop import EngineLoop
 from actorllama.errors import StateError
 
-__all__ = ["EngineHost", "Seat"]
+__all__ = ["EngineHost", "HostMessage", "Seat"]
 
 R = TypeVar("R")
 
@@ -58,7 +58,8 @@ class _Close:
     pass
 
 
-_Message: TypeAlias = _Attach | _Detach | _Apply | _Run | _Close
+HostMessage: TypeAlias = _Attach | _Detach | _Apply | _Run | _Close
+"""What is put into the queue of a host."""
 
 
 class EngineHost:
@@ -71,9 +72,10 @@ class EngineHost:
     Owner: the runtime. Every method may be called from any thread; all of them only enqueue.
     """
 
-    def __init__(self, *, name: str = "actorllama-engine") -> None:
-        """Make the host; ``start`` makes its thread."""
-        self._queue: SimpleQueue[_Message] = SimpleQueue()
+    def __init__(self, *, name: str = "actorllama-engine", clock: Callable[[], float] = perf_counter) -> None:
+        """Make the host; ``start`` makes its thread. A step costs the seconds that ``clock`` tells."""
+        self._clock = clock
+        self._queue: SimpleQueue[HostMessage] = SimpleQueue()
         self._seats: list[Seat] = []
         self._is_closing = False
         # A daemon, so that a program that dies without closing its runtime does not hang at exit.
@@ -127,26 +129,30 @@ class EngineHost:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _put(self, message: _Message) -> None:
+    def _put(self, message: HostMessage) -> None:
         if self._is_closing:
             raise StateError(operation="engine host", reason="it is closed")
         self._queue.put(message)
 
     def _main(self) -> None:
-        while True:
-            seat = self._next_seat()
-            try:
-                # Without work there is nothing to do but wait for somebody to bring some.
-                message = self._queue.get(block=seat is None)
-            except Empty:
-                message = None
-            if message is not None:
-                if isinstance(message, _Close):
-                    self._finish()
-                    return
-                self._handle(message)
-            elif seat is not None:
-                self._step(seat)
+        while self._advance(waits=True) != "closed":
+            pass
+
+    def _advance(self, *, waits: bool) -> Literal["busy", "idle", "closed"]:
+        """Handle one message, else take one step; without either, wait for a message or say so."""
+        seat = self._next_seat()
+        try:
+            message = self._queue.get(block=waits and seat is None)
+        except Empty:
+            if seat is None:
+                return "idle"
+            self._step(seat)
+            return "busy"
+        if isinstance(message, _Close):
+            self._finish()
+            return "closed"
+        self._handle(message)
+        return "busy"
 
     def _finish(self) -> None:
         """Handle what was queued before the end was: nobody who put a message is left waiting."""
@@ -174,12 +180,12 @@ class EngineHost:
         return min(runnable, key=lambda seat: seat.used_s)
 
     def _step(self, seat: Seat) -> None:
-        began = perf_counter()
+        began = self._clock()
         try:
             seat.loop.step()
         except Exception as exc:  # noqa: BLE001 - told to the owner, who crashes with it
             self._fail(seat, exc)
-        seat.used_s += (perf_counter() - began) / seat.weight
+        seat.used_s += (self._clock() - began) / seat.weight
 
     def _handle(self, message: _Attach | _Detach | _Apply | _Run) -> None:
         match message:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
-import trio
 from attrs import frozen
 
 from actorllama.actors import (
@@ -40,11 +40,16 @@ class HostActor(Server[HostCall, None, None]):
     It stands before the models in the tree: should it die, ``rest_for_one`` rebuilds them with it.
     """
 
+    def __init__(self, make_host: Callable[[], EngineHost] = EngineHost) -> None:
+        """Own what ``make_host`` makes; tests without threads make one that steps in a task."""
+        self._make_host = make_host
+
     async def init(self, ctx: Context) -> InitOutcome:
         """Start the thread."""
-        self._host = EngineHost()
+        self._context = ctx
+        self._host = self._make_host()
         self._host.start()
-        ctx.own(self._host, _close)  # also when this actor is killed and terminate does not run
+        self._owned = ctx.own(self._host, _close)  # also when this actor is killed and terminate does not run
         return Ready()
 
     async def handle_call(self, message: HostCall, caller: Caller) -> Outcome:
@@ -60,7 +65,7 @@ class HostActor(Server[HostCall, None, None]):
 
     async def terminate(self, reason: ExitReason) -> None:
         """End the thread after the step it is in."""
-        await trio.to_thread.run_sync(_close, self._host)
+        await self._context.run_native(_close, self._owned)
 
 
 def _close(host: EngineHost) -> None:

@@ -122,7 +122,8 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
 
     async def terminate(self, reason: ExitReason) -> None:
         """Take the loop off the host and free the memory; then the callers hear of the end."""
-        await trio.to_thread.run_sync(self._job.value.close)
+        self._job.value.stop()  # a load under way ends soon, and closing waits for it
+        await self._context.run_native(LoadJob.close, self._job)
         self._tell(events.MODEL_UNLOADED, {"n_cancelled": self._desk.n_cancelled if self._desk else 0})
 
     async def handle_event(self, state: ModelState, event: ModelEvent, source: Source) -> _Outcome:

@@ -14,15 +14,26 @@ import trio
 from actorllama.actors import (
     ChildSpec,
     DynamicSupervisor,
+    NativeRunner,
     Ref,
     Shutdown,
     Supervisor,
     System,
     open_system,
+    run_in_thread,
     start_child,
 )
 from actorllama.config import Config
-from actorllama.engine import Describe, HostActor, ModelActor, ModelSpec, ModelStatus, Unload, WaitReady
+from actorllama.engine import (
+    Describe,
+    EngineHost,
+    HostActor,
+    ModelActor,
+    ModelSpec,
+    ModelStatus,
+    Unload,
+    WaitReady,
+)
 from actorllama.errors import (
     ActorExited,
     EngineError,
@@ -194,7 +205,7 @@ class Runtime:
         engine = spec.engine_options
         # A supervisor for each model: one that crashes too often takes nobody else with it.
         actor = ChildSpec(
-            id=spec.name,
+            id=f"{spec.name} (actor)",
             start=lambda: ModelActor(spec, host_name=HOST_NAME),
             restart="transient",
             significant=True,
@@ -237,7 +248,12 @@ _END_TIMEOUT_S = 60.0
 
 @asynccontextmanager
 async def open_runtime(
-    config: Config | None = None, *, backend: Backend | None = None, bus: Bus | None = None
+    config: Config | None = None,
+    *,
+    backend: Backend | None = None,
+    bus: Bus | None = None,
+    make_host: Callable[[], EngineHost] = EngineHost,
+    runner: NativeRunner = run_in_thread,
 ) -> AsyncGenerator[Runtime, None]:
     """Open a runtime; leaving the block stops every model in order and frees all memory.
 
@@ -245,6 +261,8 @@ async def open_runtime(
         config: Options of every room; by default ``Config()``. ``load_config`` reads files and variables.
         backend: What computes; by default llama.cpp.
         bus: Where events go.
+        make_host: Makes the host that steps the models; tests put one here that needs no thread.
+        runner: Runs blocking calls; tests put one here that they control.
 
     Yields:
         The runtime.
@@ -252,9 +270,11 @@ async def open_runtime(
     config = config or Config()
     if backend is None:
         backend = await trio.to_thread.run_sync(_llama_backend)
-    async with open_system(name="actorllama", bus=bus) as system:
+    async with open_system(name="actorllama", bus=bus, runner=runner) as system:
         children = (
-            ChildSpec(id="host", start=HostActor, name=HOST_NAME, shutdown=_END_TIMEOUT_S),
+            ChildSpec(
+                id="host", start=lambda: HostActor(make_host), name=HOST_NAME, shutdown=_END_TIMEOUT_S
+            ),
             ChildSpec(
                 id="models",
                 start=DynamicSupervisor,
