@@ -319,7 +319,7 @@ PAIRS: tuple[Pair, ...] = (
         ratio_name="fan_out_to_channels",
         ours=fan_out_us,
         bare=channel_fan_out_us,
-        what=f"event to a group of {_N_MEMBERS}, per member | as many memory channels",
+        what=f"event to a group of {_N_MEMBERS}, per member | as many channels",
     ),
     Pair(
         name="spawn_us",
