@@ -100,7 +100,7 @@ def _check_head_width(view: GgufView, heads: tuple[int, ...], n_embd: int) -> No
 
 
 def _check_rotation(view: GgufView, key: str, head_width: int) -> None:
-    """``ggml_rope`` turns pairs of numbers, asserts that there are so many, and hangs where there are none."""
+    """``ggml_rope`` turns pairs of numbers, asserts that they are there, and hangs if there are none."""
     rotated = view.unsigned(key)
     n = head_width if rotated is None else rotated
     if n > head_width or n % 2 or (n == 0 and view.architecture != "glm5-next"):

@@ -10,21 +10,24 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 
 from actorllama.native.gguf_types import SCALAR_FORMATS, TENSOR_TYPES, ValueType
 
-__all__ = ["RawGguf", "damaged", "parse_raw"]
+__all__ = ["RawEntry", "RawGguf", "RawTensor", "damaged", "parse_raw", "retyped"]
 
 _ALIGNMENT: Final = 32
 _ODD_INTEGERS: Final = (0, 1, 2, 3, 5, 7, 8, 31, 33, 127, 255, 511, 513, 4095, 65535, 1 << 20, (1 << 31) - 1)
 _ODD_REALS: Final = (0.0, -1.0, 1e-30, 1.0, 1e30, float("inf"), float("-inf"), float("nan"))
-_ODD_STRINGS: Final = (b"", b" ", b"\xff\xfe", b"a", b"<0x41>", b"\0", b"yarn", b"llama", b"x" * 5000, b"\n")
+_ODD_STRINGS: Final = (
+    *(b"", b" ", b"\xff\xfe", b"a", b"<0x41>", b"\0", b"yarn", b"llama", b"\n"),
+    b"x" * 5000,
+)
 
 
 @frozen(kw_only=True)
 class RawEntry:
-    """One metadata key with its value as the file holds it. ``strings`` are the elements of an array of those."""
+    """One metadata key with its value as the file holds it; ``strings`` are the elements of such an array."""
 
     key: bytes
     kind: int
@@ -48,8 +51,8 @@ class RawTensor:
 class RawGguf:
     """A file taken apart so that it can be put together wrongly. Owner: the one damage that changes it."""
 
-    entries: list[RawEntry] = field(factory=list)
-    tensors: list[RawTensor] = field(factory=list)
+    entries: list[RawEntry]
+    tensors: list[RawTensor]
 
     def to_bytes(self) -> bytes:
         """Put the file together, offsets and counts as they should be."""
@@ -69,7 +72,7 @@ def parse_raw(source: bytes) -> RawGguf:
     """Take apart a file that is known to be whole."""
     reader = _Reader(source)
     n_tensors, n_entries = struct.unpack_from("<QQ", reader.take(24), 8)
-    raw = RawGguf(entries=[_read_entry(reader) for _ in range(n_entries)])
+    raw = RawGguf(entries=[_read_entry(reader) for _ in range(n_entries)], tensors=[])
     announced: list[tuple[bytes, tuple[int, ...], int, int]] = []
     for _ in range(n_tensors):
         name = reader.string()
@@ -80,6 +83,11 @@ def parse_raw(source: bytes) -> RawGguf:
         data = source[start + offset : start + offset + _n_bytes(shape, kind)]
         raw.tensors.append(RawTensor(name=name, shape=shape, kind=kind, data=data))
     return raw
+
+
+def retyped(tensor: RawTensor, kind: int) -> RawTensor:
+    """Store a tensor as another type, its numbers lost."""
+    return evolve(tensor, kind=kind, data=b"\x11" * _n_bytes(tensor.shape, kind))
 
 
 def damaged(source: bytes, seed: int, *, foreign_keys: Sequence[str] = ()) -> tuple[str, bytes]:
@@ -148,7 +156,7 @@ def _change_array(raw: RawGguf, generator: np.random.Generator) -> str:
     at, entry = _choose(raw, generator, lambda entry: entry.is_array)
     n = int(generator.choice([0, 1, max(0, entry.n - 1), entry.n // 2, entry.n + 1]))
     if entry.strings is not None:
-        raw.entries[at] = _of_strings(entry, (entry.strings + (b"extra",))[:n])
+        raw.entries[at] = _of_strings(entry, (*entry.strings, b"extra")[:n])
     else:
         width = struct.calcsize("<" + SCALAR_FORMATS[ValueType(entry.kind)])
         raw.entries[at] = evolve(entry, n=n, payload=(entry.payload + b"\0" * width)[: n * width])
@@ -176,7 +184,9 @@ def _change_elements(raw: RawGguf, generator: np.random.Generator) -> str:
     strings = list(entry.strings)
     for _ in range(int(generator.integers(1, 20))):
         odd = _ODD_STRINGS[int(generator.integers(len(_ODD_STRINGS)))]
-        strings[int(generator.integers(len(strings)))] = odd if generator.random() < 0.5 else generator.bytes(3)
+        strings[int(generator.integers(len(strings)))] = (
+            odd if generator.random() < 0.5 else generator.bytes(3)
+        )
     raw.entries[at] = _of_strings(entry, tuple(strings))
     return f"{entry.key!r} has other strings"
 
@@ -186,7 +196,7 @@ def _change_tensor_type(raw: RawGguf, generator: np.random.Generator) -> str:
     tensor = raw.tensors[at]
     fitting = [n for n, kind in TENSOR_TYPES.items() if tensor.shape[0] % kind.block_weights == 0]
     kind = int(generator.choice(fitting))
-    raw.tensors[at] = evolve(tensor, kind=kind, data=b"\x11" * _n_bytes(tensor.shape, kind))
+    raw.tensors[at] = retyped(tensor, kind)
     return f"{tensor.name!r} is {TENSOR_TYPES[kind].name}"
 
 

@@ -1,7 +1,7 @@
 """Try model files in a process that may die of it. Run by path, by :mod:`actorllama.native.probe`.
 
 Reads one JSON request for each line of stdin and answers each with one JSON line. It imports nothing of
-actorllama, so that it starts as fast as llama_cpp itself does, and a crash says only something about the file.
+actorllama, so that it starts as fast as llama_cpp does, and so that a crash speaks of the file alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ TEXT = "héllo wörld, the quick\n\x00 brown fox 😀 <|im_start|> 12345 漢字 
 N_TOKENS = 1024
 N_DECODED = 64
 ERROR_LEVEL = 4
+NO, YES = False, True  # for C, which knows no keywords
 
 
 def attempt(request: dict[str, object]) -> dict[str, object]:
@@ -56,31 +57,29 @@ def attempt(request: dict[str, object]) -> dict[str, object]:
         llama_cpp.llama_model_free(model)
 
 
-def tokenised(vocabulary: object) -> tuple[object, int]:
+def tokenised(vocabulary: object) -> tuple[ctypes.Array[ctypes.c_int32], int]:
     """Turn a text into tokens and every token into text."""
-    tokens = (llama_cpp.llama_token * N_TOKENS)()
-    n = llama_cpp.llama_tokenize(vocabulary, TEXT, len(TEXT), tokens, N_TOKENS, True, True)
-    llama_cpp.llama_tokenize(
-        vocabulary, TEXT, len(TEXT), (llama_cpp.llama_token * N_TOKENS)(), N_TOKENS, False, False
-    )
-    if n <= 0:  # nothing fits a vocabulary without these letters; its first token will do
-        n = 1
+    tokens = (ctypes.c_int32 * N_TOKENS)()
+    n = 0
+    for mode in (NO, YES):
+        n = llama_cpp.llama_tokenize(vocabulary, TEXT, len(TEXT), tokens, N_TOKENS, mode, mode)
+    n = max(n, 1)  # where nothing fits, token 0 will do
     buffer = ctypes.create_string_buffer(1 << 16)
-    llama_cpp.llama_detokenize(vocabulary, tokens, n, buffer, len(buffer), False, True)
+    llama_cpp.llama_detokenize(vocabulary, tokens, n, buffer, len(buffer), NO, YES)
     for token in range(min(4096, llama_cpp.llama_vocab_n_tokens(vocabulary))):
-        llama_cpp.llama_token_to_piece(vocabulary, token, buffer, len(buffer), 0, True)
+        llama_cpp.llama_token_to_piece(vocabulary, token, buffer, len(buffer), 0, YES)
         llama_cpp.llama_vocab_is_eog(vocabulary, token)
     return tokens, n
 
 
-def decoded(context: object, tokens: object, n: int) -> dict[str, object]:
+def decoded(context: object, tokens: ctypes.Array[ctypes.c_int32], n: int) -> dict[str, object]:
     """Decode a prompt and three tokens more, and move the state to another sequence."""
     code = llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(tokens, n))
     for _ in range(3):
         if code:
             return {"outcome": "not_decoded", "code": code}
         llama_cpp.llama_get_logits_ith(context, -1)[0]
-        one = (llama_cpp.llama_token * 1)(tokens[0])
+        one = (ctypes.c_int32 * 1)(tokens[0])
         code = llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(one, 1))
     n_bytes = llama_cpp.llama_state_seq_get_size(context, 0)
     state = (ctypes.c_uint8 * n_bytes)()
@@ -99,8 +98,9 @@ def main() -> None:
 
     def on_log(level: int, text: bytes, _data: object) -> None:
         nonlocal last_error
-        if level == ERROR_LEVEL:
-            last_error = text.decode(errors="replace").strip()
+        line = text.decode(errors="replace").strip()
+        if level == ERROR_LEVEL and not (last_error and line.endswith("failed to load model")):
+            last_error = line  # the one excepted ends every failure and says nothing
 
     callback = llama_cpp.llama_log_callback(on_log)
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
