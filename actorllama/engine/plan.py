@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 __all__ = ["Chunk", "PrefillView", "StepPlan", "plan_step"]
 
+_LEAST_ROOM = 3  # three tokens can only be computed at once: cut, one of them would be a lone row
+
 
 class PrefillView(NamedTuple):
     """A prompt that is not finished: which sequence, and how many of its tokens are left."""
@@ -41,24 +43,26 @@ def plan_step(
 
     The rest of the batch is shared by water-filling: each unfinished prompt gets an equal share,
     and what a short one does not need goes to the others, so no prompt starves and short ones
-    finish early. A chunk is never cut so that exactly one token of a prompt is left over, nor made
+    finish early. Where there is too little room for everybody the oldest goes first, so that new short
+    prompts cannot keep a long one waiting for ever. A chunk is never cut so that exactly one token of a prompt is left over, nor made
     of one token of a longer prompt: a lone row takes another path through llama.cpp's kernels and
     differs in its last bits (llama-notes 0), which would break ``exact``.
 
     Args:
         decoding: Sequence ids with a pending token, at most ``n_batch``.
         prefilling: Unfinished prompts, oldest first.
-        n_batch: Tokens of a step at most, at least ``len(decoding) + 1``.
-        n_mixed: Prompt tokens of a step at most while others decode: bounds their waiting.
+        n_batch: Tokens of a step at most, at least ``len(decoding)``, and 3 more where there is a prompt.
+        n_mixed: Prompt tokens of a step at most while others decode (but 3): bounds their waiting.
 
     Returns:
         The plan; empty if there is nothing to do.
     """
     room = n_batch - len(decoding)
     if decoding:
-        room = min(room, n_mixed)
+        room = min(room, max(n_mixed, _LEAST_ROOM))
     chunks: list[Chunk] = []
-    for index, view in enumerate(_shortest_first(prefilling)):
+    is_scarce = room < _LEAST_ROOM * len(prefilling)
+    for index, view in enumerate(prefilling if is_scarce else _shortest_first(prefilling)):
         share = room // (len(prefilling) - index)
         n = _cut(view.n_left, share, room)
         if n > 0:
