@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from actorllama.actors.reason import ExitReason
 
@@ -11,9 +11,6 @@ __all__ = ["Living"]
 
 class Living(Protocol):
     """What starting, stopping and looking at an actor needs; every `Actor` has it."""
-
-    trap_exits: ClassVar[bool]
-    is_supervisor: ClassVar[bool]
 
     async def terminate(self, reason: ExitReason, /) -> None:
         """Give back what the actor holds."""

@@ -93,7 +93,7 @@ class Loop:
         process = self._process
         try:
             self._actor = actor = _actor_of(process.spec.start())
-            process.adopt(actor)
+            process.adopt(actor, traps_exits=actor.trap_exits, is_supervisor=actor.is_supervisor)
             actor.ctx = Context(self._shell, process)
             outcome = await actor.init(actor.ctx)
         except Exception as exc:  # noqa: BLE001 - the guard: the starter gets what init raised

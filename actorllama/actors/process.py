@@ -67,6 +67,7 @@ class Process:
         "interrupt",
         "is_asked_to_stop",
         "is_ignored",
+        "is_supervisor",
         "kind",
         "links",
         "mailbox",
@@ -119,6 +120,7 @@ class Process:
         self.has_started = False
         self.is_ignored = False
         self.is_asked_to_stop = False
+        self.is_supervisor = spec.type == "supervisor"
         self.start_error: BaseException | None = None
         self.exit_event: trio.Event | None = None
         self.exit_reason: ExitReason | None = None
@@ -137,11 +139,12 @@ class Process:
         """Show the reference and the phase."""
         return f"<Process {self.ref!r} {self.phase}>"
 
-    def adopt(self, actor: Living) -> None:
+    def adopt(self, actor: Living, *, traps_exits: bool, is_supervisor: bool) -> None:
         """Learn which actor lives here, before its init."""
         self.actor = actor
         self.kind = type(actor).__name__
-        self.traps_exits = actor.trap_exits
+        self.traps_exits = traps_exits
+        self.is_supervisor = is_supervisor
 
     def acknowledge(self) -> None:
         """Init succeeded: let the starter go on."""
@@ -223,11 +226,6 @@ class Process:
         if self.spec.shutdown is None and self.is_supervisor:
             return float("inf")
         return self.spec.grace_s
-
-    @property
-    def is_supervisor(self) -> bool:
-        """Whether the actor looks after children by a strategy."""
-        return self.spec.type == "supervisor" or (self.actor is not None and self.actor.is_supervisor)
 
     def receive_exit(self, sender: Ref | None, reason: ExitReason) -> None:
         """Take an exit signal from a linked actor, or from outside (rule P3)."""

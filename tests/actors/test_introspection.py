@@ -58,6 +58,8 @@ class Worker(Server[object, object, object]):
                 return Reply()
             case "sleep":
                 await trio.sleep(100)
+            case _:
+                pass
         return Reply(message)
 
     async def handle_cast(self, message: object) -> Outcome:

@@ -259,8 +259,8 @@ async def test_k3_links_share_fate_as_recorded(recorded: Recorded) -> None:
         actual["k3 unlinked then peer crash"] = "survived" if left.is_alive else "died"
     expected = recorded("k3 ")
     # P5: there is no exit(kill) apart from a kill here; a link tells it as any other reason, and traps.
-    for traps in ("false", "true"):
-        del expected[f"k3 linked peer exit(kill) trap={traps}"]
+    for word in ("false", "true"):
+        del expected[f"k3 linked peer exit(kill) trap={word}"]
     assert expected == actual
 
 

@@ -6,6 +6,7 @@ Where our answer differs on purpose, ``DEPARTURES`` says so with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import trio
@@ -115,6 +116,8 @@ class Probe(Server[str, str, object]):
                 return Reply("calling_self")
             case "sleep":
                 await trio.sleep(1.0)
+            case _:
+                pass
         return Reply(message)
 
     async def handle_cast(self, message: str) -> Outcome:
@@ -125,8 +128,10 @@ class Probe(Server[str, str, object]):
             case "idle":
                 self.log.clear()
                 return NoReply(idle_timeout_s=0.02)
-            case "count":
-                self.n += 1
+            case "show n":
+                self.log.append(f"n={self.n}")
+            case _:
+                pass
         return NoReply()
 
     async def handle_info(self, message: object) -> Outcome:
@@ -205,7 +210,7 @@ async def test_g7_terminate_runs_for_every_end_but_a_kill_and_an_exit_signal(rec
                 actual[label] = await after_signal(system, how, word, traps=traps)
         for label, word in (("g7 callback raises", "raise"), ("g7 stop normal", "stop")):
             log: list[str] = []
-            ref = await system.start(lambda log=log: Probe(log))
+            ref = await system.start(partial(Probe, log))
             monitor = system.monitor(ref)
             await ref.cast(word) if word == "raise" else await ref.call(word)
             reason = show((await monitor.wait()).reason)
@@ -350,13 +355,11 @@ async def test_y1_an_actor_can_be_looked_into_even_while_it_is_suspended(
         await trio.testing.wait_all_tasks_blocked()
         actual["y1 after resume"] = tagged("y", log)
 
-        def set_one(state: object) -> object:
-            assert isinstance(state, dict)
-            return {**state, "n": 1}
-
-        replaced = await replace_state(ref, set_one)
-        assert isinstance(replaced, dict)
-        actual["y1 replace_state"] = str(replaced["n"])
+        replaced = {"log": log, "continues": False, "n": 1}
+        await replace_state(ref, lambda _state: replaced)
+        await ref.cast("show n")
+        await trio.testing.wait_all_tasks_blocked()
+        actual["y1 replace_state"] = log[-1].removeprefix("n=")
 
         counted = await system.start(lambda: Probe([]))
         await counted.call("s")

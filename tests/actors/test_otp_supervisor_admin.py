@@ -6,6 +6,7 @@ Where our answer differs on purpose, the line beside it says so.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 import trio
@@ -294,7 +295,7 @@ async def test_ua_supervisors_under_odd_circumstances(
     log: list[str] = []
     actual: dict[str, str] = {}
     async with open_system() as system:
-        children = tuple(ChildSpec(id=id_, name=id_, start=lambda id_=id_: Worker(id_, log)) for id_ in "ab")
+        children = tuple(ChildSpec(id=id_, name=id_, start=partial(Worker, id_, log)) for id_ in "ab")
         sup = await system.start(lambda: Supervisor(children=children))
         monitors = [system.monitor("a"), system.monitor("b")]
         system.kill(sup, why="test")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 import trio
@@ -98,9 +99,7 @@ class Ignoring(Worker):
 
 def specs(log: list[str], ids: str = "abc", **overrides: Restart) -> tuple[ChildSpec, ...]:
     return tuple(
-        ChildSpec(
-            id=id_, name=id_, start=lambda id_=id_: Worker(id_, log), restart=overrides.get(id_, "permanent")
-        )
+        ChildSpec(id=id_, name=id_, start=partial(Worker, id_, log), restart=overrides.get(id_, "permanent"))
         for id_ in ids
     )
 
@@ -119,6 +118,19 @@ async def counts_of(sup: Ref) -> str:
         f"[{{specs,{counts.specs}}},{{active,{counts.active}}},"
         f"{{supervisors,{counts.supervisors}}},{{workers,{counts.workers}}}]"
     )
+
+
+SPEC_ERRORS = {
+    "children": "{error,{start_spec,{duplicate_child_name,a}}}",
+    "max_restarts": "{error,{supervisor_data,{invalid_intensity,-1}}}",
+    "period_s": "{error,{supervisor_data,{invalid_period,0}}}",
+}
+
+
+def refused(field: str, build: Callable[[], Supervisor]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        build()
+    return SPEC_ERRORS[caught.value.field] if caught.value.field == field else caught.value.field
 
 
 async def test_u1_start_and_stop_in_order(recorded: Recorded) -> None:
@@ -156,30 +168,9 @@ async def test_u1_start_and_stop_in_order(recorded: Recorded) -> None:
             f"{{{info.id},undefined,worker,[gs]}}" for info in await which_children(sup) if info.ref is None
         ]
         actual["u1 ignore children"] = f"{{{listed(shown)},{await counts_of(sup)}}}"
-    for field, build, label, outcome in (
-        (
-            "children",
-            lambda: Supervisor(children=specs([], "aa")),
-            "dup id",
-            "{error,{start_spec,{duplicate_child_name,a}}}",
-        ),
-        (
-            "max_restarts",
-            lambda: Supervisor(max_restarts=-1),
-            "bad intensity",
-            "{error,{supervisor_data,{invalid_intensity,-1}}}",
-        ),
-        (
-            "period_s",
-            lambda: Supervisor(period_s=0),
-            "bad period",
-            "{error,{supervisor_data,{invalid_period,0}}}",
-        ),
-    ):
-        with pytest.raises(ConfigError) as refused:
-            build()
-        assert refused.value.field == field
-        actual[f"u1 {label}"] = outcome
+    actual["u1 dup id"] = refused("children", partial(Supervisor, children=specs([], "aa")))
+    actual["u1 bad intensity"] = refused("max_restarts", partial(Supervisor, max_restarts=-1))
+    actual["u1 bad period"] = refused("period_s", partial(Supervisor, period_s=0))
     assert recorded("u1 ") == actual
 
 
@@ -189,7 +180,7 @@ async def test_u2_who_is_restarted_after_which_end(recorded: Recorded) -> None:
     async with open_system() as system:
         for kind in kinds:
             for word, reason in REASONS.items():
-                sup = await system.start(lambda kind=kind: Supervisor(children=specs([], "a", a=kind)))
+                sup = await system.start(partial(Supervisor, children=specs([], "a", a=kind)))
                 first = system.whereis("a")
                 assert first is not None
                 await first.cast(reason)
@@ -243,7 +234,7 @@ async def test_u3_restart_intensity_is_counted_per_supervisor(
     log: list[str] = []
     async with open_system() as system:
         children = tuple(
-            ChildSpec(id=id_, name=id_, start=lambda id_=id_: Worker(id_, log, says_why=True)) for id_ in "ab"
+            ChildSpec(id=id_, name=id_, start=partial(Worker, id_, log, says_why=True)) for id_ in "ab"
         )
         sup = await system.start(lambda: Supervisor(children=children, max_restarts=1))
         await crash(system, "a")

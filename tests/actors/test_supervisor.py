@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from attrs import evolve
 
 from actorllama.actors import (
     Backoff,
@@ -66,6 +67,8 @@ class Worker(Server[str, str, object]):
                 raise ValueError(self.name)
             case "stop":
                 return Stop(Normal())
+            case _:
+                pass
         return NoReply()
 
     async def handle_call(self, message: str, caller: Caller) -> Outcome:
@@ -238,6 +241,7 @@ def test_flags_are_checked_before_anything_starts() -> None:
         Supervisor(strategy="all_for_one")  # type: ignore[arg-type]
     with pytest.raises(ConfigError):
         Supervisor(auto_shutdown="sometimes")  # type: ignore[arg-type]
+    good = child("a", [])
     for wrong in (
         {"restart": "sometimes"},
         {"type": "worker bee"},
@@ -248,7 +252,7 @@ def test_flags_are_checked_before_anything_starts() -> None:
         {"shutdown": "gently"},
     ):
         with pytest.raises(ConfigError):
-            ChildSpec(id="a", start=lambda: Worker("a", []), **wrong)  # type: ignore[arg-type]
+            evolve(good, **wrong)
     for bad in ({"first_s": -1.0}, {"factor": 0.5}, {"first_s": 1.0, "max_s": 0.5}):
         with pytest.raises(ConfigError):
             Backoff(**bad)

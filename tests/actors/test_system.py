@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import queue
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import trio
@@ -26,6 +27,7 @@ from actorllama.actors import (
     Server,
     Shutdown,
     Supervisor,
+    System,
     open_system,
     start_child,
 )
@@ -52,6 +54,8 @@ class Worker(Server[str, str, object]):
                 raise ExceptionGroup("both", [ValueError("a"), ValueError("b")])
             case "start":
                 return Reply(await self.ctx.start(lambda: Worker("late", self.log)))
+            case _:
+                pass
         return Reply(message)
 
     async def terminate(self, reason: ExitReason) -> None:
@@ -59,21 +63,20 @@ class Worker(Server[str, str, object]):
         self.log.append(f"{self.name} {reason} at {trio.current_time():.1f}")
 
 
-async def start_three(system_start: Callable[..., object], log: list[str]) -> None:
+async def start_three(system: System, log: list[str]) -> None:
     children = (
         ChildSpec(id="a", start=lambda: Worker("a", log, nap_s=0.1)),
         ChildSpec(id="b", start=lambda: Worker("b", log, nap_s=math.inf), shutdown=1.0),
         ChildSpec(id="c", start=lambda: Worker("c", log, nap_s=0.2)),
     )
-    started = system_start(lambda: Supervisor(children=children))
-    await started  # type: ignore[misc]
+    await system.start(lambda: Supervisor(children=children))
 
 
 async def test_a_cancellation_outside_stops_the_tree_in_order_and_bounded(autojump_clock: Clock) -> None:
     log: list[str] = []
     with trio.move_on_after(5) as scope:
         async with open_system() as system:
-            await start_three(system.start, log)
+            await start_three(system, log)
             await trio.sleep_forever()
     assert scope.cancelled_caught
     assert log == ["c shutdown at 5.2", "a shutdown at 6.3"]  # b was killed at 6.2
@@ -82,9 +85,9 @@ async def test_a_cancellation_outside_stops_the_tree_in_order_and_bounded(autoju
 
 async def test_an_error_in_the_block_stops_the_tree_and_comes_out_alone(autojump_clock: Clock) -> None:
     log: list[str] = []
-    with pytest.raises(ValueError, match="mine"):
+    with pytest.raises(ValueError, match="mine"):  # noqa: PT012 - the block is what is tested
         async with open_system() as system:
-            await start_three(system.start, log)
+            await start_three(system, log)
             raise ValueError("mine")
     assert log == ["c shutdown at 0.2", "a shutdown at 1.3"]
 
@@ -98,7 +101,7 @@ async def test_several_errors_come_out_as_a_group() -> None:
 async def test_the_end_of_the_block_stops_the_tree(autojump_clock: Clock) -> None:
     log: list[str] = []
     async with open_system() as system:
-        await start_three(system.start, log)
+        await start_three(system, log)
     assert log == ["c shutdown at 0.2", "a shutdown at 1.3"]
     assert system.refs() == ()
     assert "n_actors=0" in repr(system)
@@ -106,9 +109,9 @@ async def test_the_end_of_the_block_stops_the_tree(autojump_clock: Clock) -> Non
 
 async def test_an_interrupt_inside_an_actor_stops_the_tree_and_comes_out(autojump_clock: Clock) -> None:
     log: list[str] = []
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the block is what is tested
         async with open_system() as system:
-            await start_three(system.start, log)
+            await start_three(system, log)
             victim = await system.start(lambda: Worker("victim", log))
             with pytest.raises(ActorExited) as caught:
                 await victim.call("interrupt")
@@ -128,7 +131,7 @@ def test_in_guest_mode_a_cancellation_by_the_host_stops_the_tree_in_order() -> N
             scopes.append(scope)
             async with open_system() as system:
                 for name in "ab":
-                    await system.start(lambda name=name: Worker(name, log))
+                    await system.start(partial(Worker, name, log))
                 host.put(scope.cancel)
                 await trio.sleep_forever()
 
@@ -142,7 +145,6 @@ async def test_whoever_is_cancelled_while_starting_leaves_nothing(autojump_clock
     class Slow(Worker):
         async def init(self, ctx: Context) -> InitOutcome:
             await trio.sleep_forever()
-            return Ready()
 
     async with open_system() as system:
         with trio.move_on_after(1):
@@ -155,7 +157,6 @@ async def test_an_actor_killed_during_init_was_not_started(autojump_clock: Clock
     class Slow(Worker):
         async def init(self, ctx: Context) -> InitOutcome:
             await trio.sleep_forever()
-            return Ready()
 
     async with open_system() as system, trio.open_nursery() as nursery:
 
@@ -228,7 +229,7 @@ async def test_an_unsupervised_child_ends_with_its_parent_within_its_grace(autoj
             for name, shutdown in (("brutal", "brutal_kill"), ("quick", 1.0), ("stuck", 1.0)):
                 nap_s = math.inf if name == "stuck" else 0.0
                 await self.ctx.start(
-                    lambda name=name, nap_s=nap_s: Worker(name, log, nap_s=nap_s),
+                    partial(Worker, name, log, nap_s=nap_s),
                     name=name,
                     shutdown=shutdown,  # type: ignore[arg-type]
                 )
@@ -251,7 +252,6 @@ async def test_a_supervisor_that_is_starting_a_slow_child_can_be_stopped(autojum
     class Slow(Worker):
         async def init(self, ctx: Context) -> InitOutcome:
             await trio.sleep_forever()
-            return Ready()
 
     slow = ChildSpec(id="slow", start=lambda: Slow("slow", []))
     log: list[str] = []

@@ -5,6 +5,8 @@ They are listed in this order in docs/semantics.md.
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
 
@@ -19,6 +21,7 @@ from actorllama.actors import (
     Normal,
     Outcome,
     Ready,
+    Ref,
     Reply,
     Server,
     Shutdown,
@@ -48,6 +51,8 @@ class Doer(Server[str, str, object]):
             case "cast to self":
                 for number in range(200):
                     await self.ctx.ref.cast(str(number))
+            case _:
+                pass
         return Reply(message)
 
     async def handle_cast(self, message: str) -> Outcome:
@@ -89,7 +94,7 @@ async def test_defect_3_a_timeout_covers_the_wait_for_room_too(
     async with open_system() as system:
         ref = await system.start(Doer, mailbox_capacity=1)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_ask_in_vain, ref.call)
+            nursery.start_soon(_ask_in_vain, ref)
             await trio.testing.wait_all_tasks_blocked()
             ref.cast_nowait("fills the mailbox")
             before_s = trio.current_time()
@@ -99,9 +104,8 @@ async def test_defect_3_a_timeout_covers_the_wait_for_room_too(
             nursery.cancel_scope.cancel()
 
 
-async def _ask_in_vain(call: object) -> None:
-    assert callable(call)
-    await call("sleep", timeout_s=100.0)
+async def _ask_in_vain(ref: Ref) -> None:
+    await ref.call("sleep", timeout_s=100.0)
 
 
 async def test_defect_4_an_actor_may_cast_to_itself_however_full_its_mailbox() -> None:
@@ -151,7 +155,7 @@ async def test_defect_7_restarts_count_per_supervisor_and_the_rest_stops_in_orde
             seen.append(f"{self.name} down")
 
     async with open_system() as system:
-        specs = tuple(ChildSpec(id=id_, name=id_, start=lambda id_=id_: Named(id_)) for id_ in "abc")
+        specs = tuple(ChildSpec(id=id_, name=id_, start=partial(Named, id_)) for id_ in "abc")
         sup = await system.start(lambda: Supervisor(children=specs, max_restarts=1))
         for name in ("a", "b"):
             await system.via(name).cast("raise")
