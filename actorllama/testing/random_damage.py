@@ -10,84 +10,19 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
-from attrs import define, evolve, frozen
+from attrs import evolve
 
 from actorllama.native.gguf_types import SCALAR_FORMATS, TENSOR_TYPES, ValueType
+from actorllama.testing.random_raw import RawEntry, RawGguf, n_bytes_of, packed_string, parse_raw, retyped
 
-__all__ = ["RawEntry", "RawGguf", "RawTensor", "damaged", "parse_raw", "retyped"]
+__all__ = ["damaged"]
 
-_ALIGNMENT: Final = 32
 _ODD_INTEGERS: Final = (0, 1, 2, 3, 5, 7, 8, 31, 33, 127, 255, 511, 513, 4095, 65535, 1 << 20, (1 << 31) - 1)
 _ODD_REALS: Final = (0.0, -1.0, 1e-30, 1.0, 1e30, float("inf"), float("-inf"), float("nan"))
 _ODD_STRINGS: Final = (
     *(b"", b" ", b"\xff\xfe", b"a", b"<0x41>", b"\0", b"yarn", b"llama", b"\n"),
     b"x" * 5000,
 )
-
-
-@frozen(kw_only=True)
-class RawEntry:
-    """One metadata key with its value as the file holds it; ``strings`` are the elements of such an array."""
-
-    key: bytes
-    kind: int
-    is_array: bool
-    n: int
-    payload: bytes
-    strings: tuple[bytes, ...] | None = None
-
-
-@frozen(kw_only=True)
-class RawTensor:
-    """One tensor and its bytes."""
-
-    name: bytes
-    shape: tuple[int, ...]
-    kind: int
-    data: bytes
-
-
-@define(kw_only=True)
-class RawGguf:
-    """A file taken apart so that it can be put together wrongly. Owner: the one damage that changes it."""
-
-    entries: list[RawEntry]
-    tensors: list[RawTensor]
-
-    def to_bytes(self) -> bytes:
-        """Put the file together, offsets and counts as they should be."""
-        parts = [b"GGUF", struct.pack("<IQQ", 3, len(self.tensors), len(self.entries))]
-        parts += [_entry_bytes(entry) for entry in self.entries]
-        offset = 0
-        for tensor in self.tensors:
-            shape = struct.pack(f"<I{len(tensor.shape)}Q", len(tensor.shape), *tensor.shape)
-            parts += [_string(tensor.name), shape, struct.pack("<IQ", tensor.kind, offset)]
-            offset += -(-len(tensor.data) // _ALIGNMENT) * _ALIGNMENT
-        header = b"".join(parts)
-        data = b"".join(_padded(tensor.data) for tensor in self.tensors)
-        return _padded(header) + data
-
-
-def parse_raw(source: bytes) -> RawGguf:
-    """Take apart a file that is known to be whole."""
-    reader = _Reader(source)
-    n_tensors, n_entries = struct.unpack_from("<QQ", reader.take(24), 8)
-    raw = RawGguf(entries=[_read_entry(reader) for _ in range(n_entries)], tensors=[])
-    announced: list[tuple[bytes, tuple[int, ...], int, int]] = []
-    for _ in range(n_tensors):
-        name = reader.string()
-        shape = tuple(reader.number("<Q") for _ in range(reader.number("<I")))
-        announced.append((name, shape, reader.number("<I"), reader.number("<Q")))
-    start = -(-reader.position // _ALIGNMENT) * _ALIGNMENT
-    for name, shape, kind, offset in announced:
-        data = source[start + offset : start + offset + _n_bytes(shape, kind)]
-        raw.tensors.append(RawTensor(name=name, shape=shape, kind=kind, data=data))
-    return raw
-
-
-def retyped(tensor: RawTensor, kind: int) -> RawTensor:
-    """Store a tensor as another type, its numbers lost."""
-    return evolve(tensor, kind=kind, data=b"\x11" * _n_bytes(tensor.shape, kind))
 
 
 def damaged(source: bytes, seed: int, *, foreign_keys: Sequence[str] = ()) -> tuple[str, bytes]:
@@ -212,7 +147,7 @@ def _change_shape(raw: RawGguf, generator: np.random.Generator) -> str:
         (*tensor.shape[:1], 1),
     ]
     shape = shapes[int(generator.integers(len(shapes)))]
-    raw.tensors[at] = evolve(tensor, shape=shape, data=b"\x11" * _n_bytes(shape, tensor.kind))
+    raw.tensors[at] = evolve(tensor, shape=shape, data=b"\x11" * n_bytes_of(shape, tensor.kind))
     return f"{tensor.name!r} has the shape {shape}"
 
 
@@ -251,47 +186,6 @@ _DAMAGES: Final[tuple[Callable[[RawGguf, np.random.Generator], str], ...]] = (
 )
 
 
-class _Reader:
-    """Walks through bytes that are known to be right."""
-
-    def __init__(self, source: bytes) -> None:
-        self._source = source
-        self.position = 0
-
-    def take(self, n: int) -> bytes:
-        self.position += n
-        return self._source[self.position - n : self.position]
-
-    def number(self, form: str) -> int:
-        value: int = struct.unpack(form, self.take(struct.calcsize(form)))[0]
-        return value
-
-    def string(self) -> bytes:
-        return self.take(self.number("<Q"))
-
-
-def _read_entry(reader: _Reader) -> RawEntry:
-    key, kind = reader.string(), reader.number("<I")
-    is_array, n = kind == ValueType.ARRAY, 1
-    if is_array:
-        kind, n = reader.number("<I"), reader.number("<Q")
-    if kind == ValueType.STRING:
-        strings = tuple(reader.string() for _ in range(n))
-        payload = b"".join(map(_string, strings))
-        return RawEntry(
-            key=key, kind=kind, is_array=is_array, n=n, payload=payload, strings=strings if is_array else None
-        )
-    width = struct.calcsize("<" + SCALAR_FORMATS[ValueType(kind)])
-    return RawEntry(key=key, kind=kind, is_array=is_array, n=n, payload=reader.take(n * width))
-
-
-def _entry_bytes(entry: RawEntry) -> bytes:
-    kind = struct.pack("<I", entry.kind)
-    if entry.is_array:
-        kind = struct.pack("<IIQ", ValueType.ARRAY, entry.kind, entry.n)
-    return _string(entry.key) + kind + entry.payload
-
-
 def _choose(
     raw: RawGguf, generator: np.random.Generator, wanted: Callable[[RawEntry], bool]
 ) -> tuple[int, RawEntry]:
@@ -309,7 +203,7 @@ def _odd_payload(entry: RawEntry, generator: np.random.Generator) -> bytes:
     """Give a value of the entry's type that nobody expects there, or one that is a little off."""
     kind = ValueType(entry.kind)
     if kind is ValueType.STRING:
-        return _string(_ODD_STRINGS[int(generator.integers(len(_ODD_STRINGS)))])
+        return packed_string(_ODD_STRINGS[int(generator.integers(len(_ODD_STRINGS)))])
     form = "<" + SCALAR_FORMATS[kind]
     if kind in (ValueType.FLOAT32, ValueType.FLOAT64):
         return struct.pack(form, _ODD_REALS[int(generator.integers(len(_ODD_REALS)))])
@@ -321,20 +215,4 @@ def _odd_payload(entry: RawEntry, generator: np.random.Generator) -> bytes:
 
 
 def _of_strings(entry: RawEntry, strings: tuple[bytes, ...]) -> RawEntry:
-    return evolve(entry, n=len(strings), strings=strings, payload=b"".join(map(_string, strings)))
-
-
-def _string(text: bytes) -> bytes:
-    return struct.pack("<Q", len(text)) + text
-
-
-def _padded(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % _ALIGNMENT)
-
-
-def _n_bytes(shape: tuple[int, ...], kind: int) -> int:
-    stored = TENSOR_TYPES[kind]
-    n = 1
-    for size in shape:
-        n *= size
-    return n // stored.block_weights * stored.block_bytes
+    return evolve(entry, n=len(strings), strings=strings, payload=b"".join(map(packed_string, strings)))

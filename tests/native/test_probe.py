@@ -8,20 +8,15 @@ import pytest
 from attrs import evolve
 
 from actorllama.native.gguf import read_gguf
+from actorllama.native.gguf_types import ValueType
 from actorllama.native.probe import ProbeOptions, ProbeResult, needs_probe, probe_model
-from actorllama.testing.random_damage import parse_raw
 from actorllama.testing.random_models import write_random_model
+from actorllama.testing.random_raw import with_key
 from actorllama.testing.random_shapes import SHAPES, ShapeName
 
 
-def with_number(path: Path, key: bytes, value: int) -> Path:
-    raw = parse_raw(path.read_bytes())
-    raw.entries = [
-        evolve(entry, payload=struct.pack("<I", value)) if entry.key == key else entry
-        for entry in raw.entries
-    ]
-    path.write_bytes(raw.to_bytes())
-    return path
+def with_number(path: Path, key: str, value: int) -> Path:
+    return with_key(path, key, (ValueType.UINT32, struct.pack("<I", value)))
 
 
 @pytest.mark.model
@@ -50,7 +45,7 @@ def test_options_of_the_context_are_tried(tmp_path: Path) -> None:
 def test_a_model_that_makes_llama_cpp_abort_is_told_by_its_last_words(
     is_decoding: bool, tmp_path: Path
 ) -> None:
-    path = with_number(write_random_model(tmp_path / "x.gguf", "qwen2"), b"qwen2.attention.head_count", 8)
+    path = with_number(write_random_model(tmp_path / "x.gguf", "qwen2"), "qwen2.attention.head_count", 8)
     result = probe_model(path, ProbeOptions(is_decoding=is_decoding))
     assert result.outcome == "aborted"
     assert result.reason.startswith("llama.cpp aborted: ggml.c:")
@@ -63,7 +58,7 @@ def test_a_model_that_makes_llama_cpp_abort_is_told_by_its_last_words(
 @pytest.mark.model
 @pytest.mark.slow
 def test_a_model_that_llama_cpp_refuses_is_told_by_its_reason(tmp_path: Path) -> None:
-    path = with_number(write_random_model(tmp_path / "x.gguf", "llama"), b"llama.block_count", 3)
+    path = with_number(write_random_model(tmp_path / "x.gguf", "llama"), "llama.block_count", 3)
     result = probe_model(path)
     assert result.outcome == "refused"
     assert "blk.2.attn_norm.weight" in result.reason

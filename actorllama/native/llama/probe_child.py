@@ -14,6 +14,8 @@ import sys
 
 import llama_cpp
 
+__all__ = ["main"]
+
 # Enough text to need bytes, merges, special tokens and several scripts.
 TEXT = "héllo wörld, the quick\n\x00 brown fox 😀 <|im_start|> 12345 漢字 жщ éλ".encode() + bytes(
     range(1, 128)
