@@ -31,7 +31,7 @@ class LiveTurn:
 
     @property
     def n_prompt_left(self) -> int:
-        """Tokens of the prompt that are not computed yet."""
+        """Tokens of the prompt that are not computed yet; negative once tokens of the reply are."""
         return len(self.command.prompt) - self.n_past
 
     def end(

@@ -51,7 +51,7 @@ class EngineLoop:
     def is_runnable(self) -> bool:
         """Whether a step would compute something."""
         return any(
-            turn.credit is None or turn.credit > 0 or turn.n_prompt_left for turn in self._live.values()
+            turn.credit is None or turn.credit > 0 or turn.n_prompt_left > 0 for turn in self._live.values()
         )
 
     def statistics(self) -> LoopStatistics:
