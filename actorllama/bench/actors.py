@@ -142,9 +142,9 @@ async def run_actors_bench(
 
 async def _measure(pair: Pair, n_items: int, n_rounds: int, *, warm_up: bool) -> PairResult:
     result = PairResult(pair=pair, ours=(), bare=())
+    gc.collect()
     for index in range(n_rounds + warm_up):
         # Alternate who goes first: whatever the one leaves behind (garbage, caches) meets both.
-        gc.collect()
         if index % 2:
             ours, bare = await pair.ours(n_items), await pair.bare(n_items)
         else:

@@ -378,3 +378,43 @@ async def three_updates_are_lost() -> None:
     results: set[int] = set()
     await lose_an_update(steps_between=1, results=results)
     assert results != {3}
+
+
+def test_time_passes_while_tasks_are_slow_only_on_request() -> None:
+    async def scenario() -> None:
+        with trio.move_on_after(1) as scope:
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+        assert not scope.cancelled_caught
+
+    assert explore(scenario, strategy=dfs()).is_complete
+    with pytest.raises(ScheduleFailed) as failed:
+        explore(scenario, strategy=dfs(), lets_time_pass=True)
+    assert any("time passes" in step for step in failed.value.steps)
+    with pytest.raises(ScheduleFailed):
+        explore(scenario, strategy=replay(failed.value.replay), lets_time_pass=True)
+
+
+@pytest.mark.parametrize("strategy", [fifo, random, pct, dfs])
+def test_a_strategy_that_needs_no_argument_may_be_given_by_its_name(strategy: Callable[[], Strategy]) -> None:
+    async def scenario() -> None:
+        await trio.lowlevel.checkpoint()
+
+    assert explore(scenario, strategy=strategy).n_distinct == 1
+
+
+def test_a_timer_that_rings_for_ever_does_not_starve_the_others() -> None:
+    """Time is one of the tasks to PCT: it loses its lead as a task that spins does."""
+
+    async def scenario() -> None:
+        async def tick() -> None:
+            while True:  # noqa: ASYNC110 -- the clock is the point
+                await trio.sleep(1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tick)
+            for _ in range(5):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+
+    explore(scenario, strategy=pct(0, 2, n_runs=20), lets_time_pass=True)

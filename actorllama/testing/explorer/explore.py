@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from array import array
+from collections.abc import Callable
 
 import trio
 from attrs import define, field, frozen
@@ -35,9 +36,10 @@ class Exploration:
 def explore(
     scenario: Scenario,
     *,
-    strategy: Strategy | None = None,
+    strategy: Strategy | Callable[[], Strategy] = random,
     invariant: Invariant | None = None,
     max_ticks: int = 10_000,
+    lets_time_pass: bool = False,
     checks_determinism: bool = False,
     hooks: SchedulerHooks | None = None,
 ) -> Exploration:
@@ -49,10 +51,14 @@ def explore(
 
     Args:
         scenario: An async function without arguments. It fails by raising.
-        strategy: Which schedules to run; ``random(seed=0)`` when absent.
+        strategy: Which schedules to run: one of ``fifo``, ``random``, ``pct``, ``dfs``, ``replay``, called
+            with its arguments or, where it needs none, by its name.
         invariant: Called before every step and after the last; a failure by raising. It must not change
             anything.
         max_ticks: The most steps of one run; more is a `Livelock`.
+        lets_time_pass: Also let the clock reach the next deadline while tasks are runnable, as it does when
+            a machine is slow: a timeout may then win against a reply that is ready. Without it time stands
+            still until all tasks wait, and a scenario may rely on exact times.
         checks_determinism: Run every schedule twice and compare.
         hooks: The scheduler to explore; the installed trio's when absent.
 
@@ -76,11 +82,12 @@ def explore(
         hooks=_trio_hooks() if hooks is None else hooks,
         invariant=invariant,
         max_ticks=max_ticks,
+        lets_time_pass=lets_time_pass,
         checks_determinism=checks_determinism,
     )
     if hooks is not None:
         hooks.self_test()
-    return explorer.search(random() if strategy is None else strategy)
+    return explorer.search(strategy() if callable(strategy) else strategy)
 
 
 @functools.cache
@@ -99,6 +106,7 @@ class _Explorer:
     hooks: SchedulerHooks
     invariant: Invariant | None
     max_ticks: int
+    lets_time_pass: bool
     checks_determinism: bool
     n_runs: int = 0
     n_ticks: int = 0
@@ -130,7 +138,7 @@ class _Explorer:
         self.n_runs += 1
         self.n_ticks += len(record.trace)
         self.max_ready = max(self.max_ready, *record.options, 1)
-        self.seen.add(hashlib.blake2b(array("I", record.trace).tobytes(), digest_size=16).digest())
+        self.seen.add(hashlib.blake2b(array("i", record.trace).tobytes(), digest_size=16).digest())
         if isinstance(record.error, UncontrolledNondeterminism):
             raise record.error
         if record.error is not None or self.checks_determinism:
@@ -168,6 +176,7 @@ class _Explorer:
             hooks=self.hooks,
             invariant=self.invariant,
             max_ticks=self.max_ticks,
+            lets_time_pass=self.lets_time_pass,
             tells_steps=tells_steps,
         )
 

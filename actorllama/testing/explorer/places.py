@@ -47,4 +47,5 @@ def place_of(task: trio.lowlevel.Task) -> str:
     if ours is None:
         return f"trio's own code{waits_in}"
     frame, line = ours
-    return f"{Path(frame.f_code.co_filename).name}:{line} {frame.f_code.co_qualname}{waits_in}"
+    function = frame.f_code.co_qualname.rsplit("<locals>.", 1)[-1]
+    return f"{Path(frame.f_code.co_filename).name}:{line} {function}{waits_in}"

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-__all__ = ["RunRecord", "decode_choices", "encode_choices"]
+__all__ = ["TIME", "RunRecord", "decode_choices", "encode_choices"]
+
+TIME = -1
+"""Stands for the clock where tasks are named by their order of appearance."""
 
 _PREFIX = "s1:"
 
@@ -18,7 +21,7 @@ class RunRecord:
 
     ``choices[i]`` is the index taken among ``options[i]`` runnable tasks, in the order in which they became
     runnable; only ticks with at least two runnable tasks are choices. ``trace`` names the task of every step
-    by its order of appearance. Equal traces mean equal schedules.
+    by its order of appearance. `TIME` where the clock moved instead. Equal traces mean equal schedules.
     """
 
     choices: tuple[int, ...]

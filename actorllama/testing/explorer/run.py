@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from actorllama.testing.explorer.errors import Deadlock, Livelock, UncontrolledNondeterminism
 from actorllama.testing.explorer.hooks import SchedulerHooks
 from actorllama.testing.explorer.places import is_trios_own, living_tasks, name_of, place_of
-from actorllama.testing.explorer.record import RunRecord, encode_choices
+from actorllama.testing.explorer.record import TIME, RunRecord, encode_choices
 from actorllama.testing.explorer.search import Chooser
 
 __all__ = ["Invariant", "Scenario", "run_schedule"]
@@ -34,6 +34,7 @@ def run_schedule(
     hooks: SchedulerHooks,
     invariant: Invariant | None,
     max_ticks: int,
+    lets_time_pass: bool = False,
     tells_steps: bool = False,
 ) -> RunRecord:
     """Run the scenario once in a `trio.run` of its own, under this chooser.
@@ -49,12 +50,12 @@ def run_schedule(
         scenario=scenario,
         chooser=chooser,
         invariant=invariant,
-        limits=_Limits(max_ticks=max_ticks, tells_steps=tells_steps),
+        limits=_Limits(max_ticks=max_ticks, lets_time_pass=lets_time_pass, tells_steps=tells_steps),
     )
     error: Exception | None = None
     try:
         with hooks.installed(run.tick):
-            trio.run(run.main, clock=trio.testing.MockClock(autojump_threshold=0))
+            trio.run(run.main, clock=run.clock)
     except Exception as raised:  # noqa: BLE001 -- whatever the scenario raises is the finding
         error = raised
     except BaseException as raised:
@@ -88,6 +89,7 @@ def _raise_abandoned() -> NoReturn:
 @frozen(kw_only=True)
 class _Limits:
     max_ticks: int
+    lets_time_pass: bool
     tells_steps: bool
 
 
@@ -99,6 +101,7 @@ class _Run:
     chooser: Chooser
     invariant: Invariant | None
     limits: _Limits
+    clock: trio.testing.MockClock = field(factory=lambda: trio.testing.MockClock(autojump_threshold=0))
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     phase: _Phase = _Phase.EXPLORING
     has_started: bool = False
@@ -116,6 +119,7 @@ class _Run:
 
     async def main(self) -> None:
         """Run the scenario where it can be cancelled, and know when choices matter."""
+        await trio.lowlevel.checkpoint()  # trio's own tasks have settled after this: they are no choice
         with self.scope:
             self.has_started = self.is_inside = True
             try:
@@ -143,6 +147,9 @@ class _Run:
         self._check(ready)
         queue = self._in_order(ready)
         index = self._choose(queue)
+        if index == len(queue):
+            self._pass_time(queue)
+            return []
         task = queue.pop(index)
         self.waiting = queue
         self._note(task, len(queue) + 1)
@@ -158,13 +165,30 @@ class _Run:
         return [*self.waiting, *(task for task in ready if task not in known)]
 
     def _choose(self, queue: list[trio.lowlevel.Task]) -> int:
-        if len(queue) == 1 or not self.is_inside or self.phase is not _Phase.EXPLORING:
+        """Ask the chooser, if there is a choice; one past the last task means that time passes."""
+        if not self.is_inside or self.phase is not _Phase.EXPLORING:
             return 0
         ordinals = [self._ordinal(task) for task in queue]
+        if self.limits.lets_time_pass and 0 < self._to_next_deadline_s() < math.inf:
+            ordinals.append(TIME)
+        if len(ordinals) == 1:
+            return 0
         index = self.chooser.choose(ordinals)
-        self.options.append(len(queue))
+        self.options.append(len(ordinals))
         self.choices.append(index)
         return index
+
+    def _pass_time(self, queue: list[trio.lowlevel.Task]) -> None:
+        """Move the clock to the next deadline while tasks are runnable: they are slow."""
+        self.waiting = queue
+        self.trace.append(TIME)
+        if self.limits.tells_steps:
+            self.steps.append(f"{self.n_ticks}. time passes: {self._to_next_deadline_s():g} s")
+        self.clock.jump(self._to_next_deadline_s())
+
+    @staticmethod
+    def _to_next_deadline_s() -> float:
+        return trio.lowlevel.current_statistics().seconds_to_next_deadline
 
     def _ordinal(self, task: trio.lowlevel.Task) -> int:
         return self.ordinals.setdefault(task, len(self.ordinals))
@@ -203,7 +227,7 @@ class _Run:
             if self.phase is _Phase.EXPLORING:
                 what = "a task waits for a thread or for I/O:\n" + "\n".join(self._standing())
                 self._found(UncontrolledNondeterminism(what=what, replay=encode_choices(self.choices)))
-        elif trio.lowlevel.current_statistics().seconds_to_next_deadline < math.inf:
+        elif self._to_next_deadline_s() < math.inf:
             return
         elif self.phase is _Phase.EXPLORING:
             self._found(Deadlock(blocked=self._standing()))

@@ -21,7 +21,7 @@ from actorllama.testing.explorer.record import RunRecord, decode_choices, encode
 
 __all__ = ["Chooser", "Strategy", "dfs", "fifo", "pct", "random", "replay"]
 
-_STARVATION_LIMIT = 200  # choices in a row after which PCT demotes a task: a spinning one must not win
+_STARVATION_LIMIT = 200  # choices that a ready task may lose in a row under PCT: spinning must not win
 _MASK = (1 << 64) - 1
 
 Search = Generator["Chooser", RunRecord, bool]
@@ -31,7 +31,10 @@ class Chooser(Protocol):
     """Decides one run."""
 
     def choose(self, ready: Sequence[int]) -> int:
-        """Return the index of the task to step, among at least two, in the order of their wake-ups."""
+        """Return the index of the task to step, among at least two, in the order of their wake-ups.
+
+        The last may be `TIME`: to choose it moves the clock to the next deadline.
+        """
         ...
 
 
@@ -213,11 +216,11 @@ class _Prioritised:
     draw: _Draw
     changes: dict[int, int]
     n_choices: int = 0
-    n_in_a_row: int = 0
-    last: int | None = None
     priorities: dict[int, int] = field(factory=dict[int, int])
+    waiting_since: dict[int, int] = field(factory=dict[int, int])
 
     def choose(self, ready: Sequence[int]) -> int:
+        self.waiting_since = {task: self.waiting_since.get(task, self.n_choices) for task in ready}
         for task in ready:
             if task not in self.priorities:
                 self.priorities[task] = len(self.changes) + self.draw.below(_MASK)
@@ -227,14 +230,14 @@ class _Prioritised:
         if rank is not None:
             self.priorities[leader] = rank
             leader = self._leader(ready)
-        self.n_in_a_row = self.n_in_a_row + 1 if leader == self.last else 0
-        if self.n_in_a_row > _STARVATION_LIMIT:
-            self.priorities[leader] = -self.n_choices
-            leader = self._leader(ready)
-        self.last = leader
+        del self.waiting_since[leader]
         return list(ready).index(leader)
 
     def _leader(self, ready: Sequence[int]) -> int:
+        """Take the task with the highest priority; one that has starved gets that first."""
+        eldest = min(ready, key=lambda task: self.waiting_since[task])
+        if self.n_choices - self.waiting_since[eldest] > _STARVATION_LIMIT:
+            self.priorities[eldest] = 1 + max(self.priorities.values())
         return max(ready, key=lambda task: self.priorities[task])
 
 
