@@ -4,9 +4,9 @@ import ast
 import importlib
 import importlib.util
 import re
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,14 +165,19 @@ def test_the_walls_stand(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 @pytest.mark.slow
 def test_importing_the_package_is_quick() -> None:
-    """At most a quarter of a second more than the bare interpreter, best of five."""
+    """At most a quarter of a second more than the bare interpreter, best of five.
+
+    Counted in seconds of the processor, so that a machine that is busy with something else does not
+    fail it; nothing in an import waits.
+    """
 
     def best_s(code: str) -> float:
         times_s: list[float] = []
         for _ in range(5):
-            began_s = time.perf_counter()
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-            times_s.append(time.perf_counter() - began_s)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            times_s.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
         return min(times_s)
 
     assert best_s("import actorllama") - best_s("pass") <= IMPORT_S_MAX
