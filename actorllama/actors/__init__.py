@@ -38,6 +38,7 @@ from actorllama.actors.introspection import (
 from actorllama.actors.machine import StateMachine
 from actorllama.actors.mailbox import Overflow
 from actorllama.actors.notice import Down, Exit, Monitor
+from actorllama.actors.opening import open_system
 from actorllama.actors.outcomes import (
     IdleTimeout,
     Ignore,
@@ -62,13 +63,13 @@ from actorllama.actors.reason import (
     is_normal,
 )
 from actorllama.actors.ref import Ref
-from actorllama.actors.registry import Entry, Registry
+from actorllama.actors.registry import Entry, KeyChange, Registry
 from actorllama.actors.reply import Caller
 from actorllama.actors.restart import Backoff, RestartDecision, Strategy, decide_restart
 from actorllama.actors.server import Server
 from actorllama.actors.spec import ChildSpec, Restart, ShutdownGrace
 from actorllama.actors.supervisor import AutoShutdown, Supervisor
-from actorllama.actors.system import System, open_system
+from actorllama.actors.system import System
 from actorllama.actors.timers import Timer
 from actorllama.actors.transition import (
     Action,
@@ -123,6 +124,7 @@ __all__ = [
     "Ignore",
     "InitOutcome",
     "Keep",
+    "KeyChange",
     "Killed",
     "MachineInit",
     "MachineOutcome",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import trio
 
+from actorllama.actors.child import Child
 from actorllama.actors.outcomes import Halt
-from actorllama.actors.overseer import Child, Overseer
+from actorllama.actors.overseer import Overseer
 from actorllama.actors.reason import ExitReason
 from actorllama.actors.ref import Ref
 from actorllama.actors.restart import Backoff, is_restarted
@@ -46,20 +47,20 @@ class DynamicSupervisor(Overseer):
     async def terminate(self, reason: ExitReason) -> None:
         """Stop all children side by side, each within its grace."""
         async with trio.open_nursery() as nursery:
-            for child in self.children:
+            for child in tuple(self.children):
                 nursery.start_soon(self.stop_child, child)
 
     async def child_exited(self, child: Child, reason: ExitReason) -> Halt | None:
         """Restart the child, or forget it."""
         if is_restarted(child.spec.restart, reason):
             return await self.restart(child, reason)
-        self.children.remove(child)
+        del self.children[child]
         return None
 
     async def bring_back(self, child: Child) -> None:
         """Start the child again; an ignored one is forgotten."""
         if await self.launch_or_retry(child) and child.process is None:
-            self.children.remove(child)
+            del self.children[child]
 
     async def start_child(self, spec: ChildSpec) -> Ref:
         """Start one more child."""
@@ -68,18 +69,17 @@ class DynamicSupervisor(Overseer):
         child = Child(spec)
         ref = await self.launch(child)
         if child.process is not None:
-            self.children.append(child)
+            self.children[child] = None
         return ref
 
     async def terminate_child(self, child: str | Ref) -> None:
         """Stop a child by its reference; a dead one is fine."""
         if isinstance(child, str):
             raise ChildConflict(child=child, state="by_ref_only")
-        for known in self.children:
-            if known.process is not None and known.process.ref is child:
-                await self.stop_child(known)
-                self.children.remove(known)
-                return
+        known = self.running.get(child)
+        if known is not None:
+            await self.stop_child(known)
+            del self.children[known]
 
     async def restart_child(self, child_id: str) -> Ref:
         """Refuse: a child that is not running is forgotten."""

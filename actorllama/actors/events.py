@@ -32,13 +32,19 @@ DEAD_LETTER = Event(
     measurements=("n_messages",),
     metadata=("pid", "actor", "message", "cause"),
     level="debug",
-    doc="A message or reply reached nobody. `cause`: dead, drained, overflow, late_reply, no_name.",
+    doc="A message or reply reached nobody. `cause`: dead, drained, overflow, late_reply.",
 )
 INFO_UNHANDLED = Event(
     name=("actors", "message", "unhandled"),
     metadata=("pid", "actor", "message"),
     level="warning",
     doc="An actor without a handle_info of its own got a notice, or a supervisor got a stray message.",
+)
+UNWIND_FAILED = Event(
+    name=("actors", "actor", "unwind_failed"),
+    metadata=("pid", "actor", "error"),
+    level="error",
+    doc="An actor was dead already, and something that it left to clean up raised.",
 )
 CHILD_RESTART = Event(
     name=("actors", "child", "restart"),
@@ -68,9 +74,9 @@ GAVE_UP = Event(
 )
 RELEASE_FAILED = Event(
     name=("actors", "native", "release_failed"),
-    metadata=("actor", "error"),
+    metadata=("resource", "error"),
     level="error",
-    doc="Freeing a native resource raised; it is not tried again.",
+    doc="Freeing or aborting a native resource raised; it is not tried again.",
 )
 TRACE = Event(
     name=("actors", "actor", "trace"),
@@ -87,6 +93,7 @@ EVENTS: tuple[Event, ...] = (
     ACTOR_CRASH,
     DEAD_LETTER,
     INFO_UNHANDLED,
+    UNWIND_FAILED,
     CHILD_RESTART,
     CHILD_FAILED,
     CHILD_ODD_EXIT,

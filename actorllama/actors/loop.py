@@ -8,11 +8,11 @@ import trio
 
 from actorllama.actors.actor import Actor
 from actorllama.actors.context import Context, Kernel
-from actorllama.actors.events import ACTOR_START
+from actorllama.actors.events import ACTOR_START, UNWIND_FAILED
 from actorllama.actors.mailbox import KIND_NAMES, SHUTDOWN, STOP, SYSTEM
 from actorllama.actors.outcomes import Halt, Ignore, Refuse
 from actorllama.actors.process import Process
-from actorllama.actors.reason import Crash, ExitReason, Killed, Normal, flatten, reason_of
+from actorllama.actors.reason import Crash, ExitReason, Killed, Normal, flatten, is_interrupt, reason_of
 from actorllama.actors.reply import Caller
 from actorllama.errors import BadReturn, StartRefused
 
@@ -65,14 +65,29 @@ class Loop:
         try:
             with process.scope:
                 halt = await self._live()
-        except (KeyboardInterrupt, SystemExit) as exc:
+        except (KeyboardInterrupt, SystemExit, BaseExceptionGroup) as exc:
             halt = Halt(Crash(exc))
-            self._shell.abort(exc)
+            self._take_interrupt(exc)
         finally:
             for caller, value in halt.replies:
                 caller.reply(value)
             process.bury(halt.reason)
             process.task = None
+            process.actor = None  # who keeps the Ref of a dead actor does not keep its state
+
+    def _take_interrupt(self, exc: BaseException) -> None:
+        if is_interrupt(exc):
+            self._shell.abort(exc)
+        elif self._process.exit_reason is not None and isinstance(exc, Exception):
+            self._tell_unwinding(exc)  # what is left of a group when the kill has been taken out of it
+        else:
+            raise exc
+
+    def _tell_unwinding(self, exc: Exception) -> None:
+        process = self._process
+        self._shell.bus.execute(
+            UNWIND_FAILED, {}, {"pid": process.pid, "actor": process.ref.name, "error": flatten(exc)}
+        )
 
     async def _live(self) -> Halt:
         refusal = await self._init()
@@ -82,6 +97,10 @@ class Loop:
             halt = await self._serve()
         except Exception as exc:  # noqa: BLE001 - the guard: a crash is a reason, told to all who care
             halt = Halt(reason_of(exc))
+            if self._process.exit_reason is not None:
+                self._tell_unwinding(exc)
+        if self._process.exit_reason is not None:
+            return halt  # killed meanwhile: nothing of the actor runs any more
         self._process.phase = "stopping"
         try:
             await self._actor.terminate(halt.reason)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, assert_never
+from typing import ClassVar, assert_never
 
 import trio
-from attrs import define, frozen
 
 from actorllama.actors.actor import Actor
+from actorllama.actors.child import Child, Retry
 from actorllama.actors.children import (
     ChildCounts,
-    ChildInfo,
     CountChildren,
     DeleteChild,
     RestartChild,
@@ -22,7 +21,6 @@ from actorllama.actors.events import CHILD_FAILED, CHILD_ODD_EXIT, CHILD_RESTART
 from actorllama.actors.mailbox import CALL, INFO
 from actorllama.actors.notice import Exit
 from actorllama.actors.outcomes import Halt
-from actorllama.actors.process import Process
 from actorllama.actors.reason import Crash, ExitReason, Killed, Normal, Shutdown
 from actorllama.actors.ref import Ref
 from actorllama.actors.reply import Caller
@@ -32,42 +30,11 @@ from actorllama.actors.stopping import stop_process
 from actorllama.errors import ActorError, ConfigError, RestartIntensityReached
 from actorllama.telemetry import Event
 
-__all__ = ["Child", "Interrupted", "Overseer"]
+__all__ = ["Interrupted", "Overseer"]
 
 
 class Interrupted(Exception):
     """The supervisor was asked to stop while it was starting a child; the child is dead."""
-
-
-@frozen(eq=False)
-class Retry:
-    """A supervisor's note to itself: start this child again."""
-
-    child: Child
-    is_counted: bool
-
-
-@define(eq=False)
-class Child:
-    """One child as its supervisor keeps it.
-
-    Owner: the supervisor.
-    """
-
-    spec: ChildSpec
-    process: Process | None = None
-    state: Literal["running", "restarting", "stopped"] = "stopped"
-    retry: Retry | None = None
-    n_restarts: int = 0
-
-    @property
-    def info(self) -> ChildInfo:
-        """Show the child."""
-        process = self.process
-        type_ = "supervisor" if process is not None and process.is_supervisor else self.spec.type
-        return ChildInfo(
-            id=self.spec.id, ref=None if process is None else process.ref, state=self.state, type=type_
-        )
 
 
 class Overseer(Actor):
@@ -90,7 +57,8 @@ class Overseer(Actor):
         self.max_restarts = max_restarts
         self.period_s = period_s
         self.backoff = backoff
-        self.children: list[Child] = []
+        self.children: dict[Child, None] = {}  # in start order
+        self.running: dict[Ref, Child] = {}
         self.restarts_s: tuple[float, ...] = ()
 
     # -- what a kind of supervisor decides -----------------------------------------------------
@@ -183,12 +151,12 @@ class Overseer(Actor):
         )
 
     async def _take_exit(self, exit_: Exit) -> Halt | None:
-        for child in self.children:
-            if child.process is not None and child.process.ref is exit_.ref:
-                child.process = None
-                child.state = "stopped"
-                return await self.child_exited(child, exit_.reason)
-        return None  # a child that was stopped on purpose, or somebody else's business (rule V24)
+        child = None if exit_.ref is None else self.running.pop(exit_.ref, None)
+        if child is None:
+            return None  # a child that was stopped on purpose, or somebody else's business (rule V24)
+        child.process = None
+        child.state = "stopped"
+        return await self.child_exited(child, exit_.reason)
 
     async def _take_retry(self, retry: Retry) -> Halt | None:
         child = retry.child
@@ -238,7 +206,7 @@ class Overseer(Actor):
 
     def _give_up(self, child: Child, reason: ExitReason, n_restarts: int) -> Halt:
         self._tell(GAVE_UP, child, reason, n_restarts=n_restarts, period_s=self.period_s)
-        self.children.remove(child)
+        del self.children[child]
         error = RestartIntensityReached(
             child=child.spec.id, n_restarts=self.max_restarts, period_s=self.period_s
         )
@@ -267,6 +235,8 @@ class Overseer(Actor):
             child.retry = None
             child.process = None if started.is_ignored else started
             child.state = "stopped" if started.is_ignored else "running"
+            if child.process is not None:
+                self.running[started.ref] = child
             return started.ref
         raise Interrupted
 
@@ -285,6 +255,7 @@ class Overseer(Actor):
         process = child.process
         child.retry = None
         if process is not None:
+            self.running.pop(process.ref, None)
             reason = await stop_process(process, Shutdown())
             if not self._is_expected(child, reason):
                 self._tell(CHILD_ODD_EXIT, child, reason)

@@ -4,46 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 import trio
 
 from actorllama.actors.debug import Debugger
 from actorllama.actors.events import ACTOR_CRASH, ACTOR_EXIT, DEAD_LETTER
+from actorllama.actors.host import Host
 from actorllama.actors.living import Living
 from actorllama.actors.mailbox import CALL, CAST, INFO, SHUTDOWN, Mailbox, Overflow
 from actorllama.actors.notice import Exit, Monitor
-from actorllama.actors.reason import ExitReason, Killed, NoProcess, Normal, is_normal
+from actorllama.actors.reason import Crash, ExitReason, Killed, NoProcess, Normal, is_normal
 from actorllama.actors.ref import Ref
 from actorllama.actors.reply import Caller
 from actorllama.actors.spec import ChildSpec
-from actorllama.actors.timers import Timer, Timers
+from actorllama.actors.timers import Timer
 from actorllama.errors import ActorExited, CallTimeout
 from actorllama.telemetry import Bus
 
-__all__ = ["Host", "Process"]
-
-
-class Host(Protocol):
-    """What a process needs of the system that it lives in."""
-
-    @property
-    def bus(self) -> Bus:
-        """Where events go."""
-        ...
-
-    @property
-    def timers(self) -> Timers:
-        """Where deadlines go."""
-        ...
-
-    def deliver(self, signal: Callable[[], None]) -> None:
-        """Run a signal after those already under way, before the caller goes on waiting."""
-        ...
-
-    def forget(self, process: Process) -> None:
-        """The process is dead: free its names before anybody hears of it."""
-        ...
+__all__ = ["Process"]
 
 
 class Process:
@@ -293,7 +271,7 @@ class Process:
             return
         self.exit_reason = reason
         self.phase = "dead"
-        self._host.forget(self)
+        self._host.forget(self.ref)
         for clean in tuple(self.on_exit):
             clean()
         self.on_exit.clear()
@@ -314,7 +292,10 @@ class Process:
                 self.drop(message, "drained")
         callers = tuple(self.outstanding)
         for caller in callers:
-            caller.exit(ActorExited(ref=self.ref, reason=reason))
+            error = ActorExited(ref=self.ref, reason=reason)
+            if isinstance(reason, Crash):
+                error.__cause__ = reason.exc
+            caller.exit(error)
 
     def _tell_relatives(self, reason: ExitReason) -> None:
         deliver = self._host.deliver

@@ -100,7 +100,10 @@ class Reaper:
         if owned._n_running == 0:  # noqa: SLF001
             self._nursery.start_soon(self._free, owned)
         elif owned._abort is not None:  # noqa: SLF001
-            owned._abort(owned.value)  # noqa: SLF001
+            try:
+                owned._abort(owned.value)  # noqa: SLF001
+            except Exception as exc:  # noqa: BLE001 - a death goes on whatever a resource says
+                self._tell_failure(owned, exc)
 
     async def _work(self, fn: Callable[[T], R], owned: Owned[T], job: _Job[R]) -> None:
         try:
@@ -116,4 +119,7 @@ class Reaper:
         try:
             await self._runner(lambda: owned._close(owned.value), limiter=owned._limiter)  # noqa: SLF001
         except Exception as exc:  # noqa: BLE001 - the actor that would have to hear of it is dead
-            self._bus.execute(RELEASE_FAILED, {}, {"actor": repr(owned.value), "error": exc})
+            self._tell_failure(owned, exc)
+
+    def _tell_failure(self, owned: Owned[T], exc: Exception) -> None:
+        self._bus.execute(RELEASE_FAILED, {}, {"resource": repr(owned.value), "error": exc})

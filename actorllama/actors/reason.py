@@ -102,3 +102,10 @@ def reason_of(exc: Exception) -> ExitReason:
     """Turn what left a callback into the exit reason that it means."""
     exc = flatten(exc)
     return exc.reason if isinstance(exc, ActorExit) else Crash(exc)
+
+
+def is_interrupt(exc: BaseException) -> bool:
+    """Say whether this is, or holds, a Ctrl-C or SystemExit."""
+    if isinstance(exc, BaseExceptionGroup):
+        return any(is_interrupt(inner) for inner in cast("BaseExceptionGroup[BaseException]", exc).exceptions)
+    return isinstance(exc, KeyboardInterrupt | SystemExit)

@@ -10,7 +10,7 @@ from attrs import frozen
 from actorllama.actors.ref import Ref
 from actorllama.errors import ActorNotFound, NameTaken
 
-__all__ = ["Entry", "Registry"]
+__all__ = ["Entry", "KeyChange", "Registry"]
 
 
 @frozen(kw_only=True)
@@ -19,6 +19,15 @@ class Entry:
 
     ref: Ref
     value: object = None
+
+
+@frozen(kw_only=True)
+class KeyChange:
+    """What a listener is told: an actor was entered under a key, or taken out, by its death too."""
+
+    what: Literal["register", "unregister"]
+    key: Hashable
+    ref: Ref
 
 
 class Registry:
@@ -38,7 +47,7 @@ class Registry:
         self.keys = keys
         self._by_key: dict[Hashable, dict[Ref, Entry]] = {}
         self._by_ref: dict[Ref, dict[Hashable, None]] = {}
-        self._listeners: list[Callable[[str, Hashable, Ref], None]] = []
+        self._listeners: dict[Ref, None] = {}
 
     def register(self, key: Hashable, ref: Ref, *, value: object = None) -> None:
         """Enter a live actor under a key.
@@ -94,12 +103,13 @@ class Registry:
             send(entry)
         return len(entries)
 
-    def listen(self, listener: Callable[[str, Hashable, Ref], None]) -> None:
-        """Call ``listener("register" | "unregister", key, ref)`` at every change, in its moment."""
-        self._listeners.append(listener)
+    def listen(self, ref: Ref) -> None:
+        """Send a `KeyChange` to an actor's ``handle_info`` at every change, until it dies."""
+        self._listeners[ref] = None
 
     def forget(self, ref: Ref) -> None:
         """Take out all entries of an actor."""
+        self._listeners.pop(ref, None)
         for key in tuple(self._by_ref.get(ref, ())):
             self.unregister(key, ref)
 
@@ -107,6 +117,6 @@ class Registry:
         """Count the entries."""
         return sum(len(holders) for holders in self._by_key.values())
 
-    def _tell(self, what: str, key: Hashable, ref: Ref) -> None:
+    def _tell(self, what: Literal["register", "unregister"], key: Hashable, ref: Ref) -> None:
         for listener in self._listeners:
-            listener(what, key, ref)
+            listener.info_nowait(KeyChange(what=what, key=key, ref=ref))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
+from actorllama.actors.child import Child
 from actorllama.actors.context import Context
 from actorllama.actors.outcomes import Halt, InitOutcome, Ready, Refuse
-from actorllama.actors.overseer import Child, Interrupted, Overseer
+from actorllama.actors.overseer import Interrupted, Overseer
 from actorllama.actors.reason import ExitReason, Shutdown
 from actorllama.actors.ref import Ref
 from actorllama.actors.restart import STRATEGIES, Backoff, Strategy, is_restarted, plan_cascade
@@ -68,12 +69,12 @@ class Supervisor(Overseer):
                 await self.terminate(Shutdown())
                 return Refuse(Shutdown(exc))
             if child.state == "running" or spec.restart != "temporary":
-                self.children.append(child)
+                self.children[child] = None
         return Ready()
 
     async def terminate(self, reason: ExitReason) -> None:
         """Stop the children one by one, last started first."""
-        for child in reversed(self.children):
+        for child in reversed(tuple(self.children)):
             await self.stop_child(child)
 
     # -- ends and restarts ---------------------------------------------------------------------
@@ -83,7 +84,7 @@ class Supervisor(Overseer):
         if is_restarted(child.spec.restart, reason):
             return await self.restart(child, reason)
         if child.spec.restart == "temporary":
-            self.children.remove(child)
+            del self.children[child]
         return self._auto_shutdown(child)
 
     def _auto_shutdown(self, child: Child) -> Halt | None:
@@ -96,15 +97,15 @@ class Supervisor(Overseer):
 
     async def prepare_restart(self, child: Child) -> None:
         """Stop the siblings that the strategy takes along, last started first."""
-        for other in reversed(plan_cascade(self.strategy, self.children, child)):
+        for other in reversed(plan_cascade(self.strategy, tuple(self.children), child)):
             await self.stop_child(other)
             if other is not child and other.spec.restart == "temporary":
-                self.children.remove(other)
+                del self.children[other]
 
     async def bring_back(self, child: Child) -> None:
         """Stop what the strategy takes along, then start it all in order."""
         await self.prepare_restart(child)
-        for other in plan_cascade(self.strategy, self.children, child):
+        for other in plan_cascade(self.strategy, tuple(self.children), child):
             if not await self.launch_or_retry(other):
                 return
 
@@ -120,7 +121,7 @@ class Supervisor(Overseer):
         child = Child(spec)
         ref = await self.launch(child)
         if child.state == "running" or spec.restart != "temporary":
-            self.children.append(child)
+            self.children[child] = None
         return ref
 
     async def terminate_child(self, child: str | Ref) -> None:
@@ -130,7 +131,7 @@ class Supervisor(Overseer):
         found = self._find(child)
         await self.stop_child(found)
         if found.spec.restart == "temporary":
-            self.children.remove(found)
+            del self.children[found]
 
     async def restart_child(self, child_id: str) -> Ref:
         """Start a stopped child."""
@@ -138,7 +139,7 @@ class Supervisor(Overseer):
 
     def delete_child(self, child_id: str) -> None:
         """Forget a stopped child."""
-        self.children.remove(self._find_stopped(child_id))
+        del self.children[self._find_stopped(child_id)]
 
     def _find(self, child_id: str) -> Child:
         for child in self.children:

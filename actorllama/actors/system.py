@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Literal
 
 import trio
-from attrs import field, frozen
 
 from actorllama.actors.groups import Groups
 from actorllama.actors.living import Living
@@ -17,7 +15,7 @@ from actorllama.actors.loop import Loop
 from actorllama.actors.mailbox import Overflow
 from actorllama.actors.notice import Monitor
 from actorllama.actors.process import Process
-from actorllama.actors.reaper import NativeRunner, Reaper, run_in_thread
+from actorllama.actors.reaper import NativeRunner, Reaper
 from actorllama.actors.reason import ExitReason, Killed, NoProcess, Shutdown
 from actorllama.actors.ref import Ref
 from actorllama.actors.registry import Registry
@@ -29,7 +27,7 @@ from actorllama.actors.via import Via
 from actorllama.errors import NameTaken, StartRefused
 from actorllama.telemetry import Bus
 
-__all__ = ["System", "open_system"]
+__all__ = ["System"]
 
 
 class System:
@@ -44,7 +42,7 @@ class System:
     def __init__(
         self, *, name: str, bus: Bus, nursery: trio.Nursery, runner: NativeRunner, messages_per_step: int
     ) -> None:
-        """Made by :func:`open_system`."""
+        """Made by ``open_system``."""
         self.name = name
         self.bus = bus
         self.timers = Timers()
@@ -172,7 +170,10 @@ class System:
         """Start a process and wait for its init; whoever is cancelled here kills what it was starting."""
         if self._is_closing and (parent is None or parent.exit_reason is not None):
             raise StartRefused(child=str(spec.name or spec.id), reason="the system is closing")
-        process = self._spawn(spec, parent)
+        via = self.via(spec.name) if isinstance(spec.name, str) else spec.name
+        if via is not None:
+            await self._wait_for_name(via)
+        process = self._spawn(spec, parent, via)
         try:
             with (
                 trio.move_on_after(spec.init_timeout_s)
@@ -198,10 +199,16 @@ class System:
         else:
             process.die(Killed("its start was cancelled"))
 
-    def _spawn(self, spec: ChildSpec, parent: Process | None) -> Process:
-        via = self.via(spec.name) if isinstance(spec.name, str) else spec.name
-        if via is not None and via.registry.is_taken(via.key):
-            raise NameTaken(name=str(via), ref=via.registry.whereis(via.key))
+    async def _wait_for_name(self, via: Via) -> None:
+        """Let an orphan end that still holds the name: its supervisor was killed and is being restarted."""
+        while via.registry.is_taken(via.key):
+            holder = via.registry.whereis(via.key)
+            process = None if holder is None else self._processes.get(holder)
+            if process is None or process.parent is None or process.parent.exit_reason is None:
+                raise NameTaken(name=str(via), ref=holder)
+            await process.wait_exit()
+
+    def _spawn(self, spec: ChildSpec, parent: Process | None, via: Via | None) -> Process:
         self._n_started += 1
         process = Process(self, pid=self._n_started, spec=spec, parent=parent)
         self._processes[process.ref] = process
@@ -222,11 +229,11 @@ class System:
         finally:
             self._is_delivering = False
 
-    def forget(self, process: Process) -> None:
-        """The process is dead: free its names before anybody hears of it."""
-        self._processes.pop(process.ref, None)
+    def forget(self, ref: Ref) -> None:
+        """The actor is dead: free its names before anybody hears of it."""
+        self._processes.pop(ref, None)
         for ledger in self._ledgers:
-            ledger.forget(process.ref)
+            ledger.forget(ref)
         self._changed.set()
 
     def abort(self, exc: BaseException) -> None:
@@ -249,11 +256,12 @@ class System:
             while not self._is_closing:
                 await self._wait_for_change()
             while self._processes:
-                roots = [process for process in self._processes.values() if process.parent is None]
-                if roots:
-                    await stop_process(roots[-1], Shutdown())
-                else:
+                youngest_first = reversed(self._processes.values())
+                root = next((process for process in youngest_first if process.parent is None), None)
+                if root is None:
                     await self._wait_for_change()
+                else:
+                    await stop_process(root, Shutdown())
             service.cancel_scope.cancel()
 
     async def _wait_for_change(self) -> None:
@@ -264,77 +272,3 @@ class System:
         """Raise what made an actor abort the system, if anything did."""
         if self._interrupt is not None:
             raise self._interrupt
-
-
-@asynccontextmanager
-async def open_system(
-    *,
-    name: str = "system",
-    bus: Bus | None = None,
-    runner: NativeRunner = run_in_thread,
-    messages_per_step: int = 16,
-) -> AsyncGenerator[System, None]:
-    """Open a system of actors; its end stops them all, last started first, each bounded by its grace.
-
-    That holds for every way out of the block: its end, an error in it, a timeout or cancellation around
-    it, Ctrl-C. The actors' tasks are shielded from cancellation outside; a sibling that is not shielded
-    turns it into a request to close.
-
-    Args:
-        name: Shown in ``tree()``.
-        bus: Where events go; by default to nobody.
-        runner: Runs native calls; tests put one here that they control.
-        messages_per_step: How many messages an actor may handle before other tasks get a turn.
-    """
-    error: BaseException | None = None
-    try:
-        async with trio.open_nursery() as bridge:
-            stage = _Stage(name=name, bus=bus or Bus(), runner=runner, messages_per_step=messages_per_step)
-            system = await bridge.start(stage.host)
-            bridge.start_soon(stage.watch_for_cancellation, system)
-            try:
-                yield system
-            finally:
-                system.request_close()
-    except BaseExceptionGroup as group:
-        (error, *others) = group.exceptions
-        if others:
-            raise
-    if error is not None:
-        raise error
-
-
-@frozen(kw_only=True)
-class _Stage:
-    """The bridge between the cancellation outside and the order inside."""
-
-    name: str
-    bus: Bus
-    runner: NativeRunner
-    messages_per_step: int
-    watcher: trio.CancelScope = field(factory=trio.CancelScope)
-
-    async def host(self, task_status: trio.TaskStatus[System]) -> None:
-        with trio.CancelScope(shield=True):
-            await self._run(task_status)
-        self.watcher.cancel()
-
-    async def _run(self, task_status: trio.TaskStatus[System]) -> None:
-        async with trio.open_nursery() as nursery:
-            system = System(
-                name=self.name,
-                bus=self.bus,
-                nursery=nursery,
-                runner=self.runner,
-                messages_per_step=self.messages_per_step,
-            )
-            await nursery.start(system.run)
-            task_status.started(system)
-        system.raise_interrupt()
-
-    async def watch_for_cancellation(self, system: System) -> None:
-        try:
-            with self.watcher:
-                await trio.sleep_forever()
-        finally:
-            system.request_close()

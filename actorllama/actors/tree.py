@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import trio
 from attrs import frozen
 
-from actorllama.actors.overseer import Child, Overseer
+from actorllama.actors.child import Child
+from actorllama.actors.overseer import Overseer
 from actorllama.actors.process import Process
 
 __all__ = ["TreeNode", "format_tree", "plant"]

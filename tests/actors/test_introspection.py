@@ -10,6 +10,7 @@ from actorllama.actors import (
     Caller,
     ChildSpec,
     Context,
+    KeyChange,
     NoReply,
     Outcome,
     Ready,
@@ -226,12 +227,22 @@ async def test_the_tree_shows_supervisors_children_and_their_condition(autojump_
         nursery.cancel_scope.cancel()
 
 
+class Listener(Server[object, object, KeyChange]):
+    def __init__(self, changes: list[tuple[str, object]]) -> None:
+        self.changes = changes
+
+    async def handle_info(self, message: KeyChange) -> Outcome:
+        self.changes.append((message.what, message.key))
+        return NoReply()
+
+
 async def test_a_registry_holds_live_actors_under_unique_or_shared_keys() -> None:
     changes: list[tuple[str, object]] = []
     async with open_system() as system:
         first, second = await system.start(Worker), await system.start(Worker)
         unique = system.make_registry()
-        unique.listen(lambda what, key, ref: changes.append((what, key)))
+        listener = await system.start(lambda: Listener(changes))
+        unique.listen(listener)
         unique.register("k", first, value=1)
         with pytest.raises(NameTaken):
             unique.register("k", second)

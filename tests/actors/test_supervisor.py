@@ -265,3 +265,25 @@ async def test_an_exit_signal_of_the_parent_is_a_polite_stop_and_a_kill_is_a_kil
         assert refs[0].exit_reason == Killed("by signal")
         await refs[1].stop()
         assert refs[1].exit_reason == Normal()
+
+
+async def test_a_restarted_supervisor_waits_for_the_names_of_its_orphans(autojump_clock: Clock) -> None:
+    class Slow(Worker):
+        async def terminate(self, reason: ExitReason) -> None:
+            await trio.sleep(1)
+
+    named = ChildSpec(id="w", name="w", start=lambda: Slow("w", []))
+    inner = ChildSpec(
+        id="inner", name="inner", start=lambda: Supervisor(children=(named,)), type="supervisor"
+    )
+    async with open_system() as system:
+        await system.start(lambda: Supervisor(children=(inner,)))
+        first, nested = system.whereis("w"), system.whereis("inner")
+        assert nested is not None
+        system.kill(nested, why="test")
+        await trio.testing.wait_all_tasks_blocked()
+        assert system.whereis("w") is first
+        await trio.sleep(2)
+        again = system.whereis("w")
+        assert again is not None
+        assert again is not first

@@ -31,7 +31,9 @@ from actorllama.actors import (
     open_system,
     start_child,
 )
+from actorllama.actors.events import UNWIND_FAILED
 from actorllama.errors import ActorExited, ActorNotFound, StartRefused
+from actorllama.telemetry import StrictBus, record
 
 Clock = trio.testing.MockClock
 
@@ -297,3 +299,65 @@ async def test_a_name_is_looked_up_at_every_use() -> None:
             via.info_nowait("noted")
             await ref.stop()
         assert (str(via), repr(via)) == ("it", "<via it>")
+
+
+class Messy(Worker):
+    """Leaves something behind when it is killed, that raises."""
+
+    async def handle_call(self, message: str, caller: Caller) -> Outcome:
+        if message == "nursery":
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                nursery.start_soon(self.raise_later)
+        if message == "interrupted nursery":
+            async with trio.open_nursery():
+                raise KeyboardInterrupt
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("left behind")
+
+    async def raise_later(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("left behind")
+
+
+@pytest.mark.parametrize("message", ["alone", "nursery"])
+async def test_what_a_killed_actor_left_behind_harms_nobody_and_is_told(message: str) -> None:
+    log: list[str] = []
+    bus = StrictBus()
+    with record(bus, UNWIND_FAILED) as told:
+        async with open_system(bus=bus) as system:
+            ref = await system.start(lambda: Messy("m", log))
+            async with trio.open_nursery() as nursery:
+
+                async def call() -> None:
+                    with pytest.raises(ActorExited):
+                        await ref.call(message)
+
+                nursery.start_soon(call)
+                await trio.testing.wait_all_tasks_blocked()
+                system.kill(ref, why="test")
+            await trio.testing.wait_all_tasks_blocked()
+            assert ref.exit_reason == Killed("test")
+    assert [str(fact.metadata["error"]) for fact in told.facts] == ["left behind"]
+    assert log == []
+
+
+async def test_an_interrupt_in_a_nursery_of_an_actor_comes_out_too() -> None:
+    with pytest.RaisesGroup(KeyboardInterrupt):
+        async with open_system() as system:
+            ref = await system.start(lambda: Messy("m", []))
+            with pytest.raises(ActorExited):
+                await ref.call("interrupted nursery")
+            await trio.sleep_forever()
+
+
+async def test_a_caller_sees_the_crash_as_the_cause() -> None:
+    async with open_system() as system:
+        ref = await system.start(lambda: Worker("a", []))
+        with pytest.raises(ActorExited) as caught:
+            await ref.call("group")
+        assert isinstance(caught.value.__cause__, ValueError)
