@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import logging
-import threading
-from collections.abc import Iterator
 
 import llama_cpp
-import structlog
 
 from actorllama.native.backend import BuildInfo
+from actorllama.native.llama.log_router import log_router
 
 __all__ = ["LlamaLibrary", "held_gil"]
-
-_LEVELS = {1: "info", 2: "warning", 3: "error", 4: "debug"}
 
 
 def held_gil(name: str) -> ctypes._FuncPointer:
@@ -39,26 +34,13 @@ _py_library = ctypes.PyDLL(_PATH)
 class LlamaLibrary:
     """llama.cpp as it is linked into this process.
 
-    llama.cpp has one log callback and one backend registry per process, so this is the one place
-    whose state is process-wide; it holds nothing but the log's tail.
-
-    Owner: whoever made it; ``last_errors`` may be read from any thread.
+    Owner: whoever made it; any number of them may exist.
     """
 
     def __init__(self) -> None:
         """Initialise the backend and take over its log."""
-        # Through the standard library's levels, so that a program that configured nothing sees nothing.
-        self._log = structlog.wrap_logger(
-            logging.getLogger("actorllama.llama_cpp"),
-            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
-            wrapper_class=structlog.stdlib.BoundLogger,
-        )
-        self._local = threading.local()
-        self._partial = ""
-        self._partial_level = "info"
-        self._callback = llama_cpp.llama_log_callback(self._on_log)
+        self._router = log_router()
         llama_cpp.llama_backend_init()
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def build_info(self) -> BuildInfo:
         """Describe the build, its devices and what they can do."""
@@ -72,36 +54,9 @@ class LlamaLibrary:
             max_seq=int(llama_cpp.llama_max_parallel_sequences()),
         )
 
-    @contextlib.contextmanager
-    def collecting_errors(self) -> Iterator[list[str]]:
+    def collecting_errors(self) -> contextlib.AbstractContextManager[list[str]]:
         """Collect what llama.cpp logs as error or warning on this thread inside the block."""
-        collected: list[str] = []
-        self._local.collected = collected
-        try:
-            yield collected
-        finally:
-            self._local.collected = None
-
-    def _on_log(self, level: int, text: bytes, _user: object) -> None:
-        # Runs on whatever thread llama.cpp is on. An exception here would be printed by ctypes and
-        # lost, so nothing below may raise on odd bytes.
-        message = text.decode("utf-8", errors="replace")
-        name = _LEVELS.get(level, self._partial_level)
-        self._partial_level = name
-        if not message.endswith("\n"):
-            self._partial += message
-            return
-        line, self._partial = (self._partial + message).strip(), ""
-        if not line:
-            return
-        collected = getattr(self._local, "collected", None)
-        if collected is not None and name in ("warning", "error"):
-            collected.append(line)
-        # Errors come back to the caller as typed errors; in the log they are detail.
-        if name == "warning":
-            self._log.info(line)
-        else:
-            self._log.debug(line, level_there=name)
+        return self._router.collecting_errors()
 
 
 def _device_names() -> tuple[str, ...]:

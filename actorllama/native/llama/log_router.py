@@ -1,0 +1,82 @@
+"""Where llama.cpp's log lines go: into structlog, and to whoever collects errors on this thread."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import threading
+from collections.abc import Generator
+
+import llama_cpp
+import structlog
+
+__all__ = ["LogRouter", "log_router"]
+
+_LEVELS = {1: "debug", 2: "info", 3: "warning", 4: "error"}  # ggml.h; 5 continues the line before
+
+
+class LogRouter:
+    """The receiver of llama.cpp's log.
+
+    llama.cpp has one log callback per process and calls it from any thread at any time, so there is
+    one router per process, made on first use and never freed: a freed callback would be a jump into
+    nowhere at the next line. It holds nothing but unfinished lines, per thread.
+    """
+
+    def __init__(self) -> None:
+        """Make the callback; ``install`` hands it to llama.cpp."""
+        # Through the standard library's levels, so that a program that configured nothing sees nothing.
+        self._log = structlog.wrap_logger(
+            logging.getLogger("actorllama.llama_cpp"),
+            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+        self._local = threading.local()
+        self._callback = llama_cpp.llama_log_callback(self._on_log)
+        # Not even the end of the interpreter may free it: llama.cpp's own threads may outlive that.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._callback))
+
+    def install(self) -> None:
+        """Receive every line from now on; safe to call again."""
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    @contextlib.contextmanager
+    def collecting_errors(self) -> Generator[list[str], None, None]:
+        """Collect what llama.cpp logs as error or warning on this thread inside the block."""
+        collected: list[str] = []
+        self._local.collected = collected
+        try:
+            yield collected
+        finally:
+            self._local.collected = None
+
+    def _on_log(self, level: int, text: bytes, _user: object) -> None:
+        # An exception here would be printed by ctypes and lost: nothing below may raise on odd bytes.
+        local = self._local
+        name = _LEVELS.get(level) or getattr(local, "level", "info")
+        local.level = name
+        line = getattr(local, "partial", "") + text.decode("utf-8", errors="replace")
+        if not line.endswith("\n"):
+            local.partial = line
+            return
+        local.partial = ""
+        collected = getattr(local, "collected", None)
+        if collected is not None and name in ("warning", "error") and line.strip():
+            collected.append(line.strip())
+        # Errors come back to the caller as typed errors; in the log they are detail.
+        if name in ("warning", "error"):
+            self._log.info(line.strip(), level_there=name)
+        else:
+            self._log.debug(line.strip(), level_there=name)
+
+
+_made: list[LogRouter] = []  # at most one; see the class for why it is process-wide
+
+
+def log_router() -> LogRouter:
+    """Return the process's router, installed."""
+    if not _made:
+        _made.append(LogRouter())
+    _made[0].install()
+    return _made[0]
