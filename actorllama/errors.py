@@ -180,7 +180,9 @@ class CallTimeout(ActorError, TimeoutError):
         """Name the callee and the deadline."""
         self.ref = ref
         self.timeout_s = timeout_s
-        super().__init__(f"{ref!r} did not reply within {timeout_s} s. Raise timeout_s, or look at its mailbox.")
+        super().__init__(
+            f"{ref!r} did not reply within {timeout_s} s. Raise timeout_s, or look at its mailbox."
+        )
 
 
 class BadReturn(ActorError):
@@ -216,7 +218,9 @@ class ChildConflict(ActorError):
         self.child = child
         self.state = state
         self.ref = ref
-        super().__init__(f"child {child!r}: {state}. Look at which_children(), then terminate or delete it first.")
+        super().__init__(
+            f"child {child!r}: {state}. Look at which_children(), then terminate or delete it first."
+        )
 
 
 class ChildNotFound(ActorError, LookupError):
@@ -235,7 +239,9 @@ class TooManyChildren(ActorError):
         """Give both numbers."""
         self.n_children = n_children
         self.max_children = max_children
-        super().__init__(f"{n_children} of at most {max_children} children run. Stop one, or raise max_children.")
+        super().__init__(
+            f"{n_children} of at most {max_children} children run. Stop one, or raise max_children."
+        )
 
 
 class NotJoined(ActorError, LookupError):
@@ -269,7 +275,9 @@ class EngineError(ActorLlamaError):
 class ModelLoadError(EngineError):
     """A model file cannot be used; nothing of it stays in memory."""
 
-    def __init__(self, *, path: str, reason: str, hint: str = "Give the path of a readable GGUF file.") -> None:
+    def __init__(
+        self, *, path: str, reason: str, hint: str = "Give the path of a readable GGUF file."
+    ) -> None:
         """Name the file and what is wrong with it."""
         self.path = path
         self.reason = reason
@@ -325,7 +333,9 @@ class NoFreeSlot(EngineError):
     def __init__(self, *, n_slots: int) -> None:
         """Give the number of slots."""
         self.n_slots = n_slots
-        super().__init__(f"all {n_slots} slots are in use. Wait for a turn to end, or load with a larger n_seq.")
+        super().__init__(
+            f"all {n_slots} slots are in use. Wait for a turn to end, or load with a larger n_seq."
+        )
 
 
 class Busy(EngineError):
@@ -349,7 +359,9 @@ class TurnTimeout(EngineError, TimeoutError):
         """Name the turn and the deadline."""
         self.turn_id = turn_id
         self.timeout_s = timeout_s
-        super().__init__(f"turn {turn_id} did not end within {timeout_s} s. Raise timeout_s or lower max_tokens.")
+        super().__init__(
+            f"turn {turn_id} did not end within {timeout_s} s. Raise timeout_s or lower max_tokens."
+        )
 
 
 class TurnCancelled(EngineError):
@@ -359,7 +371,9 @@ class TurnCancelled(EngineError):
         """Name the turn and who stopped it."""
         self.turn_id = turn_id
         self.reason = reason
-        super().__init__(f"turn {turn_id} was cancelled: {reason}. Take the turn again if it is still wanted.")
+        super().__init__(
+            f"turn {turn_id} was cancelled: {reason}. Take the turn again if it is still wanted."
+        )
 
 
 class ChatTemplateError(EngineError):
@@ -378,7 +392,9 @@ class StateError(EngineError):
         """Name the operation and why it was refused."""
         self.operation = operation
         self.reason = reason
-        super().__init__(f"{operation} refused: {reason}. The sequence is as it was; compute the prefix again.")
+        super().__init__(
+            f"{operation} refused: {reason}. The sequence is as it was; compute the prefix again."
+        )
 
 
 class DecodeError(EngineError):
@@ -404,7 +420,9 @@ class SnapshotCorrupt(CacheError):
         self.key = key
         self.path = path
         self.section = section
-        super().__init__(f"saved state {key} ({path or 'in memory'}) is damaged in its {section}. It was set aside.")
+        super().__init__(
+            f"saved state {key} ({path or 'in memory'}) is damaged in its {section}. It was set aside."
+        )
 
 
 class SnapshotMismatch(CacheError):
@@ -414,7 +432,9 @@ class SnapshotMismatch(CacheError):
         """Give both fingerprints."""
         self.expected = expected
         self.actual = actual
-        super().__init__(f"saved state is for {actual}, this context is {expected}. Load the model it was saved from.")
+        super().__init__(
+            f"saved state is for {actual}, this context is {expected}. Load the model it was saved from."
+        )
 
 
 class TierFull(CacheError):
@@ -425,10 +445,15 @@ class TierFull(CacheError):
         self.tier = tier
         self.needed_bytes = needed_bytes
         self.limit_bytes = limit_bytes
-        super().__init__(f"tier {tier} needs {needed_bytes} bytes within {limit_bytes}. Raise its limit, or unpin.")
+        super().__init__(
+            f"tier {tier} needs {needed_bytes} bytes within {limit_bytes}. Raise its limit, or unpin."
+        )
 
 
 def _short(value: object) -> str:
     """Show a value in one line that fits a terminal."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes down
+        text = f"<{type(value).__name__} too long to show>"
     return text if len(text) <= 80 else text[:77] + "..."

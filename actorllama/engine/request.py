@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
@@ -67,6 +67,8 @@ def _checked_tokens(prompt: Sequence[int], n_vocab: int) -> tuple[int, ...]:
 
 
 def _checked_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(stop, Iterable):
+        raise RequestError(field="stop", value=stop, reason="must be text or a sequence of texts")
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
     if len(stops) > _MAX_STOPS:
         raise RequestError(field="stop", value=len(stops), reason=f"at most {_MAX_STOPS} stop strings")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +13,12 @@ from actorllama.config import Config
 from actorllama.engine import ModelSpec
 from actorllama.errors import RequestError
 from actorllama.native import Backend, ContextOptions, ModelOptions
+from actorllama.native.sampling import check_number
 
 __all__ = ["LoadOptions", "build_spec", "check_name"]
 
 T = TypeVar("T", ContextOptions, ModelOptions)
+_MIN_WEIGHT, _MAX_WEIGHT = 1e-3, 1e3  # beyond them a model would get all of the time, or none
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -68,8 +69,7 @@ def build_spec(
     if unknown:
         known = ", ".join(sorted(LoadOptions.__annotations__))
         raise RequestError(field=unknown[0], value=None, reason=f"is no load option; there are {known}")
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
-        raise RequestError(field="weight", value=weight, reason="must be a number above 0")
+    check_number("weight", weight, low=_MIN_WEIGHT, high=_MAX_WEIGHT)
     context_options = _evolve(config.context, options)
     if context_options.type_v not in ("f32", "f16", "bf16") and not context_options.flash_attention:
         raise RequestError(

@@ -26,12 +26,15 @@ from actorllama.engine import (
 from actorllama.errors import ActorExited, ModelNotLoaded, ModelUnavailable, RequestError, TurnTimeout
 from actorllama.ids import TurnId
 from actorllama.native import ModelFacts, SamplingParams
+from actorllama.native.sampling import check_number
 from actorllama.runtime.names import model_name, supervisor_name
 from actorllama.runtime.prompting import LazyTemplate, Prompt, tokens_of
 from actorllama.runtime.turn import Turn
 
 __all__ = ["Model", "SamplingOptions"]
 
+_MAX_TIMEOUT_S = 1e9  # thirty years; beyond that it is infinity that is meant
+_MAX_WINDOW = 1 << 20
 _INLINE_CHARS = 2048  # tokenising this much takes well under a millisecond; a thread hop takes 0.1
 
 
@@ -147,8 +150,7 @@ class Model:
             The turn. Errors come out of the ``async with`` block, typed as they are, not in groups.
         """
         timeout_s = _checked_timeout(timeout_s)
-        if isinstance(window, bool) or not isinstance(window, int) or window < 2:
-            raise RequestError(field="window", value=window, reason="must be an integer of at least 2")
+        check_number("window", window, low=2, high=_MAX_WINDOW, integer=True)
         request = await self._request(prompt, messages, max_tokens, stop, sampling)
         turn_id = self._next_turn_id()
         stream = TurnStream(window=window)
@@ -274,8 +276,8 @@ def _params(sampling: SamplingOptions) -> SamplingParams:
 def _checked_timeout(timeout_s: float | None) -> float:
     if timeout_s is None:
         return math.inf
-    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not timeout_s > 0:
-        raise RequestError(field="timeout_s", value=timeout_s, reason="must be a number of seconds above 0")
+    if timeout_s != math.inf:
+        check_number("timeout_s", timeout_s, low=0.0, high=_MAX_TIMEOUT_S, above_low=True)
     return timeout_s
 
 

@@ -41,11 +41,11 @@ from actorllama.errors import (
     ModelLoadError,
     ModelNotLoaded,
     NameTaken,
-    RequestError,
     StartRefused,
 )
 from actorllama.ids import TurnId
 from actorllama.native import Backend, BuildInfo
+from actorllama.native.sampling import check_number
 from actorllama.runtime.load_options import LoadOptions, build_spec, check_name
 from actorllama.runtime.model import Model
 from actorllama.runtime.names import HOST_NAME, MODELS_NAME, model_name, supervisor_name
@@ -135,10 +135,7 @@ class Runtime:
             ModelNotLoaded: There is no such model.
         """
         grace_s = self._config.engine.unload_grace_s if grace_s is None else grace_s
-        if isinstance(grace_s, bool) or not isinstance(grace_s, int | float) or not 0 <= grace_s < math.inf:
-            raise RequestError(
-                field="grace_s", value=grace_s, reason="must be a number of seconds, 0 or more"
-            )
+        check_number("grace_s", grace_s, low=0.0, high=_MAX_GRACE_S)
         supervisor = self._system.whereis(supervisor_name(name))
         if supervisor is None:
             await trio.lowlevel.checkpoint()
@@ -243,6 +240,7 @@ class Runtime:
 
 
 _STOP_GRACE_S = 30.0
+_MAX_GRACE_S = 1e9
 _END_TIMEOUT_S = 60.0
 
 
@@ -272,9 +270,7 @@ async def open_runtime(
         backend = await trio.to_thread.run_sync(_llama_backend)
     async with open_system(name="actorllama", bus=bus, runner=runner) as system:
         children = (
-            ChildSpec(
-                id="host", start=lambda: HostActor(make_host), name=HOST_NAME, shutdown=_END_TIMEOUT_S
-            ),
+            ChildSpec(id="host", start=lambda: HostActor(make_host), name=HOST_NAME, shutdown=_END_TIMEOUT_S),
             ChildSpec(
                 id="models",
                 start=DynamicSupervisor,
