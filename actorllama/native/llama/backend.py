@@ -11,6 +11,7 @@ from actorllama.native.gguf_check import check_loadable
 from actorllama.native.llama.library import LlamaLibrary
 from actorllama.native.llama.model import LlamaModel, load_model
 from actorllama.native.options import ModelOptions
+from actorllama.native.probe import needs_probe, probe_model
 
 __all__ = ["LlamaBackend"]
 
@@ -35,5 +36,12 @@ class LlamaBackend:
         Raises:
             ModelLoadError: With the path and the reason.
         """
-        check_loadable(read_gguf(path))
+        file = read_gguf(path)
+        check_loadable(file)
+        if needs_probe(file):
+            # The rules are known to be complete for the architectures that were fuzzed; any other is
+            # first tried in a child process, which may die of an assertion in our stead.
+            error = probe_model(path).error()
+            if error is not None:
+                raise error
         return load_model(self._library, path, options, on_progress)
