@@ -11,7 +11,7 @@ from attrs import frozen
 from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.messages import Open
 from actorllama.engine.spec import ModelSpec
-from actorllama.errors import StateError
+from actorllama.errors import ModelLoadError, StateError
 
 __all__ = ["LoadJob"]
 
@@ -36,6 +36,7 @@ class LoadJob:
         """Prepare to load what the spec names."""
         self._spec = spec
         self._is_stopped = threading.Event()
+        self._progress_error: Exception | None = None
         self._opened: Open | None = None
         self._attached: _Attached | None = None
 
@@ -51,7 +52,13 @@ class LoadJob:
             ModelLoadError: The file or the options cannot be used, or ``stop`` was called.
         """
         spec = self._spec
-        model = spec.backend.load(spec.path, spec.model_options, self._on_progress)
+        try:
+            model = spec.backend.load(spec.path, spec.model_options, self._on_progress)
+        except ModelLoadError as exc:
+            if self._progress_error is None:
+                raise
+            reason = f"on_progress raised {self._progress_error!r}"
+            raise ModelLoadError(path=exc.path, reason=reason, hint="Mend it.") from self._progress_error
         try:
             context = model.open_context(spec.context_options)
         except BaseException:
@@ -83,8 +90,12 @@ class LoadJob:
 
     def _on_progress(self, fraction: float) -> bool:
         report: Callable[[float], None] | None = self._spec.on_progress
-        if report is not None:
-            report(fraction)
+        if report is not None and self._progress_error is None:
+            try:
+                report(fraction)
+            except Exception as exc:  # noqa: BLE001 - it must not run through C; load() raises it
+                self._progress_error = exc
+                self._is_stopped.set()
         return not self._is_stopped.is_set()
 
 

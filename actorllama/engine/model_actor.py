@@ -139,7 +139,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             case StepReport():
                 return self._report(state, event)
             case LoopFailed():
-                return self._fail(event)
+                return self._fail(state, event)
             case CancelTake() | GiveCredit() | GraceOver():
                 self._relay(event)
                 return Keep()
@@ -255,13 +255,15 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         assert self._desk is not None, "the desk opens when loading has finished"
         return self._desk
 
-    def _fail(self, event: LoopFailed) -> _Outcome:
+    def _fail(self, state: ModelState, event: LoopFailed) -> _Outcome:
         self._context.bus.execute(
             events.MODEL_FAILED,
             {"n_live": self._open_desk.n_running, "n_queued": self._open_desk.n_queued},
             {"model": self._spec.name, "error": event.error},
         )
-        return Stop(Crash(event.error))
+        # A model that is being unloaded anyway is not to be loaded again by its supervisor.
+        is_leaving = state is ModelState.DRAINING
+        return Stop(Shutdown(event.error) if is_leaving else Crash(event.error))
 
     # -- small things --------------------------------------------------------------------------
 
