@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from typing import Final, Protocol
 
 import trio
@@ -48,6 +49,7 @@ class TerminalLines:
     def __init__(self) -> None:
         """Begin with an empty history."""
         self._session: PromptSession[str] = PromptSession(history=InMemoryHistory())
+        self._is_woken = threading.Event()
 
     async def read(self) -> str | Leave:
         """Wait for a line; Ctrl-D and Ctrl-C leave."""
@@ -55,17 +57,24 @@ class TerminalLines:
 
     def wake(self) -> None:
         """End the prompt as Ctrl-D would, so that the terminal is put back in order."""
-        app = self._session.app
-        if app.is_running and app.loop is not None:
-            app.loop.call_soon_threadsafe(lambda: app.exit(exception=EOFError()))
+        self._is_woken.set()
+        loop = self._session.app.loop
+        if loop is not None:  # otherwise it has not begun, and looks at the event when it does
+            with contextlib.suppress(RuntimeError):  # it has just ended, and its loop is closed
+                loop.call_soon_threadsafe(self._leave_if_woken)
 
     def _prompt(self) -> str | Leave:
         try:
-            return self._session.prompt("> ", handle_sigint=False)
+            return self._session.prompt("> ", handle_sigint=False, pre_run=self._leave_if_woken)
         except KeyboardInterrupt:
             return Leave(is_interrupt=True)
         except EOFError:
             return Leave()
+
+    def _leave_if_woken(self) -> None:
+        app = self._session.app
+        if self._is_woken.is_set() and app.is_running and not app.is_done:
+            app.exit(exception=EOFError())
 
 
 class PipeLines:

@@ -21,6 +21,7 @@ __all__ = ["PanelView", "RunView", "StreamView", "WholeView", "label_of", "view_
 _FRAME_LINES = 2  # of a panel
 _LEAST_LINES = 1  # of text in a panel
 _TITLE_CHARS = 60
+_TAIL_CHARS = 8192  # of a reply are kept while it is drawn
 
 
 class RunView(Protocol):
@@ -144,7 +145,9 @@ class PanelView:
 
     def on_text(self, index: int, text: str) -> None:
         """Add it to its panel."""
-        self._texts[index] += clean(text)
+        longer = self._texts[index] + clean(text)
+        # Only the end is drawn. Cut rarely, for a cut moves the places where lines are folded.
+        self._texts[index] = longer if len(longer) < 2 * _TAIL_CHARS else longer[-_TAIL_CHARS:]
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
         """Print the whole replies."""
