@@ -1,4 +1,65 @@
-"""Erlang/OTP on trio (docstring to come)."""
+"""Erlang/OTP on trio: actors with mailboxes, supervised, that crash and are rebuilt.
+
+**What lives here.** An *actor* is one trio task that handles one message after the other; nobody else
+touches its state. `Server` (gen_server) answers calls, casts and notices; `StateMachine` (gen_statem)
+does so depending on its state, with postponing and timeouts; `Supervisor` and `DynamicSupervisor` start,
+restart and stop children. `open_system` opens the world they live in; `System.start` starts one and gives
+its `Ref`, which is all that others hold of it: ``call`` waits for a reply, ``cast`` does not, ``info_nowait``
+is never refused. `Context` is what an actor may do as itself: monitor, link, start, set timers, own native
+resources. `Registry`, `Via` and `Groups` find actors; ``get_state`` and its neighbours look into them,
+``system.tree()`` shows them all. `ExitReason` says why one ended: `Normal`, `Shutdown`, `Killed`, `Crash`,
+and `NoProcess` for what never was::
+
+    @frozen
+    class Get(Call[int]): ...
+
+    @frozen
+    class Add:
+        n: int
+
+    class Counter(Server[Get, Add, Down]):
+        async def init(self, ctx: Context) -> InitOutcome:
+            self.n = 0
+            return Ready()
+
+        async def handle_call(self, message: Get, caller: Caller) -> Outcome:
+            return Reply(self.n)
+
+        async def handle_cast(self, message: Add) -> Outcome:
+            self.n += message.n
+            return NoReply()
+
+    async with open_system() as system:
+        spec = ChildSpec(id="counter", name="counter", start=Counter)
+        await system.start(lambda: Supervisor(children=(spec,)))
+        counter = system.via("counter")
+        await counter.cast(Add(2))
+        assert await counter.call(Get()) == 2
+
+**Who owns it and what always holds.** The ``async with open_system()`` block owns the system; the system
+owns one flat nursery with one task per actor. A callback's exception ends its actor and nobody else. An
+actor is dead for everybody from one moment on: its names are free, then its callers know why, then its
+monitors, links and parent; its task, or a thread that it used, may still unwind. A call ends: by a reply,
+by the callee's death, by its deadline, or by cancellation. Messages of one sender keep their order, notices
+of a death among them. A supervisor stops its children one by one, last first, each within its grace, also
+when the whole system is cancelled from outside. A native resource is freed once, after the last call on it.
+
+**What it may import.** The standard library, trio, attrs, ``actorllama.errors`` and
+``actorllama.telemetry``. It knows nothing of tokens, models or caches: it could be a package of its own.
+
+**Why this way, and what we refused.** The rules are OTP's (erlang/otp ``lib/stdlib``: gen_server,
+gen_statem, supervisor, sys, pg; Elixir's Registry and DynamicSupervisor), held to what a real OTP did by
+``tests/actors/test_otp_*.py``. Departures are listed in ``docs/semantics.md``, each with its reason. The
+large ones: mailboxes are bounded, a parent's shutdown always runs ``terminate``, a reply slot takes one
+reply, restarts may be backed off. We refused nurseries as supervision (a nursery cancels all children at
+once and cannot restart one), memory channels as mailboxes (no second lane, no wait inside a call's own
+deadline), a cancel scope per call (5 us), context variables and global registries, pickled or distributed
+actors, hot code loading and hibernation.
+
+**Read next.** ``server.py`` and ``outcomes.py`` for writing actors, ``ref.py`` for talking to them;
+``process.py`` and ``loop.py`` for how one lives and dies; ``restart.py`` and ``overseer.py`` for supervision;
+``docs/semantics.md`` for what is promised and what is not.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, assert_never
 
 from attrs import define, frozen
 
@@ -118,3 +118,5 @@ def _source_of(timeout: StateTimeout | NamedTimeout | EventTimeout) -> Source:
             return Source(kind="timeout", name=timeout.name)
         case EventTimeout():
             return _EVENT
+        case _:
+            assert_never(timeout)

@@ -93,10 +93,9 @@ class Mailbox:
     def put(self, item: Item) -> None:
         """Queue a call or a cast, whether there is room or not."""
         self._n_counted += 1
-        if self._n_counted > self.n_peak:
-            self.n_peak = self._n_counted
+        self.n_peak = max(self.n_peak, self._n_counted)
         self._queue.append(item)
-        if self._parked is not None and not self._is_held:
+        if not self._is_held:
             self._wake()
 
     def post(self, item: Item) -> None:

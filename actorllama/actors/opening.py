@@ -9,6 +9,7 @@ import trio
 from attrs import field, frozen
 
 from actorllama.actors.reaper import NativeRunner, run_in_thread
+from actorllama.actors.reason import flatten
 from actorllama.actors.system import System
 from actorllama.telemetry import Bus
 
@@ -46,8 +47,8 @@ async def open_system(
             finally:
                 system.request_close()
     except BaseExceptionGroup as group:
-        (error, *others) = group.exceptions
-        if others:
+        error = flatten(group)
+        if error is group:
             raise
     if error is not None:
         raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, assert_never
 
 import trio
@@ -37,7 +38,7 @@ class Interrupted(Exception):
     """The supervisor was asked to stop while it was starting a child; the child is dead."""
 
 
-class Overseer(Actor):
+class Overseer(Actor, ABC):
     """Base of supervisors: an actor whose state is its children.
 
     It traps exits, answers administration calls, and never runs anything that could fail by itself.
@@ -63,29 +64,35 @@ class Overseer(Actor):
 
     # -- what a kind of supervisor decides -----------------------------------------------------
 
+    @abstractmethod
     async def child_exited(self, child: Child, reason: ExitReason) -> Halt | None:
         """A child has ended by itself."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def bring_back(self, child: Child) -> None:
         """Do a restart that was allowed."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def start_child(self, spec: ChildSpec) -> Ref:
         """Add a child."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def terminate_child(self, child: str | Ref) -> None:
         """Stop a child."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def restart_child(self, child_id: str) -> Ref:
         """Start a stopped child."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def delete_child(self, child_id: str) -> None:
         """Forget a stopped child."""
-        raise NotImplementedError
+        ...
 
     # -- messages ------------------------------------------------------------------------------
 
@@ -113,7 +120,7 @@ class Overseer(Actor):
             return
         try:
             answer = await self._answer(message)
-        except ActorError as exc:
+        except (ActorError, ConfigError) as exc:
             caller.reply_error(exc)
         else:
             caller.reply(answer)

@@ -13,7 +13,7 @@ from actorllama.actors.host import Host
 from actorllama.actors.living import Living
 from actorllama.actors.mailbox import CALL, CAST, INFO, SHUTDOWN, Mailbox, Overflow
 from actorllama.actors.notice import Exit, Monitor
-from actorllama.actors.reason import Crash, ExitReason, Killed, NoProcess, Normal, is_normal
+from actorllama.actors.reason import Crash, ExitReason, Killed, Normal, is_normal
 from actorllama.actors.ref import Ref
 from actorllama.actors.reply import Caller
 from actorllama.actors.spec import ChildSpec
@@ -250,10 +250,7 @@ class Process:
         other.links.pop(self, None)
 
     def watch(self, monitor: Monitor) -> None:
-        """Fire the monitor at the death of this process, at once if it is dead (rule P9)."""
-        if self.exit_reason is not None:
-            monitor.fire(NoProcess())
-            return
+        """Fire the monitor at the death of this live process."""
         self.monitors[monitor] = None
         monitor.arm(self._unwatch)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, cast
+from typing import TypeAlias, cast, overload
 
 from attrs import frozen
 
@@ -90,11 +90,17 @@ def is_normal(reason: ExitReason) -> bool:
     return isinstance(reason, Normal | Shutdown)
 
 
-def flatten(exc: Exception) -> Exception:
+@overload
+def flatten(exc: Exception) -> Exception: ...
+@overload
+def flatten(exc: BaseException) -> BaseException: ...
+
+
+def flatten(exc: BaseException) -> BaseException:
     """Unwrap exception groups that hold a single exception, so that reasons name the cause."""
-    if not isinstance(exc, ExceptionGroup):
+    if not isinstance(exc, BaseExceptionGroup):
         return exc
-    group = cast("ExceptionGroup[Exception]", exc)
+    group = cast("BaseExceptionGroup[BaseException]", exc)
     return flatten(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 

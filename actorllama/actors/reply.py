@@ -94,16 +94,14 @@ class Caller:
         self._fail(_FAILED, exc)
 
     def exit(self, exc: BaseException) -> None:
-        """The callee is dead: raise ``exc`` in the caller, if it still waits."""
-        if self._state == _WAITING:
-            self._desk.discard_alarm()
-            self._fail(_FAILED, exc)
+        """The callee is dead: raise ``exc`` in the caller, who is still waiting."""
+        self._desk.discard_alarm()
+        self._fail(_FAILED, exc)
 
     def fire(self) -> None:
-        """The deadline has passed: raise in the caller only."""
-        if self._state == _WAITING:
-            self._desk.withdraw(self)
-            self._fail(_GONE, self._desk.timeout_error(self._timeout_s))
+        """The deadline has passed, and the caller is still waiting: raise there and nowhere else."""
+        self._desk.withdraw(self)
+        self._fail(_GONE, self._desk.timeout_error(self._timeout_s))
 
     async def wait(self) -> object:
         """Wait, as the calling task, for the reply; called once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar, assert_never
 
 from attrs import frozen
 
@@ -90,3 +90,5 @@ def plan_cascade(strategy: Strategy, children: Sequence[T], dead: T) -> tuple[T,
             return tuple(children[children.index(dead) :])
         case "one_for_all":
             return tuple(children)
+        case _:
+            assert_never(strategy)

@@ -73,7 +73,8 @@ class Server(Actor, Generic[CallT, CastT, InfoT]):
     async def dispatch(self, kind: int, message: object, caller: Caller | None) -> Halt | None:
         """Hand one message to its handler, and do what it says."""
         if self._idle_timer is not None:
-            self._stop_idling()
+            self.ctx.process.cancel(self._idle_timer)
+            self._idle_timer = None
         if kind == CALL:
             outcome = await self.handle_call(cast("CallT", message), cast("Caller", caller))
         elif kind == CAST:
@@ -105,11 +106,6 @@ class Server(Actor, Generic[CallT, CastT, InfoT]):
                 return Halt(reason, ((caller, value),))
             case _:
                 raise BadReturn(callback=f"a handler of {type(self).__name__}", value=outcome)
-
-    def _stop_idling(self) -> None:
-        if self._idle_timer is not None:
-            self.ctx.process.cancel(self._idle_timer)
-            self._idle_timer = None
 
     def _idled(self) -> None:
         self._idle_timer = None

@@ -52,8 +52,9 @@ class Timer:
     def fire(self) -> None:
         """Run the callback."""
         callback, self._callback = self._callback, None
-        if callback is not None:
-            callback()
+        if callback is None:
+            raise AssertionError("only armed timers are fired")
+        callback()
 
 
 class Timers:

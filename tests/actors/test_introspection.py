@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
 
@@ -35,7 +37,7 @@ from actorllama.actors import (
     trace,
 )
 from actorllama.actors.events import INFO_UNHANDLED, TRACE
-from actorllama.errors import ActorExited, ActorNotFound, CallingSelf, NameTaken
+from actorllama.errors import ActorExited, ActorNotFound, CallingSelf, NameTaken, NotJoined
 from actorllama.telemetry import StrictBus, record
 
 Clock = trio.testing.MockClock
@@ -262,6 +264,7 @@ async def test_a_registry_holds_live_actors_under_unique_or_shared_keys() -> Non
             unique.register("k", first)
         shared.unregister("topic", second)
         shared.unregister("topic", second)
+        await trio.testing.wait_all_tasks_blocked()
         assert len(shared) == 0
     assert changes == [("register", "k"), ("unregister", "k")]
 
@@ -293,3 +296,20 @@ async def test_groups_forget_the_dead_and_list_who_is_where() -> None:
         assert groups.which_groups() == ()
         with pytest.raises(ActorNotFound):
             groups.join("g", first)
+
+
+async def test_y2_groups_count_how_often_a_member_joined(recorded: Callable[[str], dict[str, str]]) -> None:
+    async with open_system() as system:
+        groups = system.make_groups()
+        ref = await system.start(Worker)
+        groups.join("g", ref)
+        groups.join("g", ref)
+        actual = {"y2 double join": str(len(groups.members("g")))}
+        groups.leave("g", ref)
+        actual["y2 one leave"] = str(len(groups.members("g")))
+        await ref.stop()
+        actual["y2 after death"] = str(list(groups.members("g")))
+        with pytest.raises(NotJoined):
+            groups.leave("g", ref)
+        actual["y2 leave non member"] = "not_joined"
+    assert recorded("y2 ") == actual

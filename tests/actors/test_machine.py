@@ -14,6 +14,7 @@ from attrs import frozen
 from actorllama.actors import (
     Arrow,
     Begin,
+    Caller,
     CancelTimeout,
     Context,
     Crash,
@@ -33,6 +34,7 @@ from actorllama.actors import (
     StateTimeout,
     Stop,
     Transition,
+    format_tree,
     get_log,
     get_state,
     keep_log,
@@ -152,6 +154,7 @@ async def test_a_state_timeout_from_enter_closes_the_door(autojump_clock: Clock)
         await trio.testing.wait_all_tasks_blocked()
         [node] = system.tree()
         assert (node.state, node.kind) == ("OPEN", "Door")
+        assert "state=OPEN" in format_tree((node,))
         await trio.sleep(11)
         opening = (NextEvent(Open()),)
         assert await get_state(ref) == (State.CLOSED, {"first": opening, "n_opened": 1})
@@ -228,6 +231,29 @@ async def test_cancelling_reaches_a_timeout_that_has_run_out_and_is_queued(autoj
         await resume(ref)
         await trio.sleep(2)
     assert log == ["arm in a", "cancel in a"]
+
+
+class Entering(Script):
+    state_enter = True
+
+
+class Answering(Entering):
+    async def handle_enter(self, old_state: str, state: str) -> Sequence[EnterAction]:
+        return () if self.caller is None else (ReplyTo(self.caller, self.state),)
+
+    caller: Caller | None = None
+
+    async def handle_event(self, state: str, event: str, source: Source) -> MachineOutcome[str]:
+        self.caller = source.caller
+        return Transition("b")
+
+
+async def test_a_reply_may_come_from_entering_a_state() -> None:
+    async with open_system() as system:
+        plain = await system.start(lambda: Entering([], {"go": Transition("b")}))
+        await plain.cast("go")
+        answering = await system.start(lambda: Answering([], {}))
+        assert await answering.call("go") == "b"
 
 
 async def test_an_endless_chain_of_inserted_events_can_be_killed() -> None:

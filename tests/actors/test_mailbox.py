@@ -22,6 +22,7 @@ from actorllama.actors import (
     suspend,
 )
 from actorllama.actors.events import DEAD_LETTER
+from actorllama.actors.mailbox import CAST, Mailbox
 from actorllama.errors import ActorExited, MailboxFull
 from actorllama.telemetry import Bus, StrictBus, record
 
@@ -192,3 +193,11 @@ async def test_a_busy_actor_lets_others_have_their_turn() -> None:
             turns.append("mine")
         system.kill(ref, why="test")
     assert turns == ["mine"] * 10
+
+
+def test_a_mailbox_says_when_it_is_full() -> None:
+    mailbox = Mailbox(capacity=1)
+    assert not mailbox.is_full
+    assert mailbox.offer((CAST, "x", None))
+    assert mailbox.is_full
+    assert not mailbox.offer((CAST, "y", None))

@@ -1,4 +1,4 @@
-"""The recorded outcomes g6 to g9 of OTP's gen_server, and y1, y2 of sys and pg, written as Erlang does.
+"""The recorded outcomes g6 to g9 of OTP's gen_server, and y1 of sys, written as Erlang does.
 
 Where our answer differs on purpose, ``DEPARTURES`` says so with the reason.
 """
@@ -39,7 +39,7 @@ from actorllama.actors import (
     statistics,
     suspend,
 )
-from actorllama.errors import ActorExited, CallingSelf, CallTimeout, NotJoined
+from actorllama.errors import ActorExited, CallingSelf, CallTimeout
 
 Recorded = Callable[[str], dict[str, str]]
 
@@ -48,7 +48,6 @@ DEPARTURES = {
     "g7 trap=false {parent,shutdown}": "{[{terminate,shutdown}],shutdown}",
     "g7 trap=false {parent,normal}": "{[{terminate,normal}],normal}",
     "g7 trap=false {parent,boom}": "{[{terminate,boom}],boom}",
-    # The slot is one-shot: nothing to see in another mailbox.
 }
 
 
@@ -386,20 +385,3 @@ async def test_y1_an_actor_can_be_looked_into_even_while_it_is_suspended(
         "y1 replace_state raising fun"
     ]  # the exception itself is raised in the asker, as shown above
     assert expected == actual
-
-
-async def test_y2_groups_count_how_often_a_member_joined(recorded: Recorded) -> None:
-    async with open_system() as system:
-        groups = system.make_groups()
-        ref = await system.start(lambda: Probe([]))
-        groups.join("g", ref)
-        groups.join("g", ref)
-        actual = {"y2 double join": str(len(groups.members("g")))}
-        groups.leave("g", ref)
-        actual["y2 one leave"] = str(len(groups.members("g")))
-        await ref.stop()
-        actual["y2 after death"] = str(list(groups.members("g")))
-        with pytest.raises(NotJoined):
-            groups.leave("g", ref)
-        actual["y2 leave non member"] = "not_joined"
-    assert recorded("y2 ") == actual

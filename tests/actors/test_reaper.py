@@ -16,6 +16,7 @@ from actorllama.actors import (
     Outcome,
     Owned,
     Ready,
+    Ref,
     Reply,
     Server,
     Shutdown,
@@ -115,7 +116,7 @@ async def test_a_system_does_not_end_before_its_native_calls_have() -> None:
         with trio.CancelScope() as scope:
             async with open_system(runner=device) as system:
                 ref = await system.start(lambda: User(device))
-                nursery.start_soon(call_in_vain, ref.call)
+                nursery.start_soon(call_in_vain, ref)
                 await trio.testing.wait_all_tasks_blocked()
                 system.kill(ref, why="test")
                 scope.cancel()
@@ -123,9 +124,9 @@ async def test_a_system_does_not_end_before_its_native_calls_have() -> None:
     assert device.log == ["returned", "freed it"]
 
 
-async def call_in_vain(call: Callable[[object], object]) -> None:
+async def call_in_vain(ref: Ref) -> None:
     with pytest.raises(ActorExited):
-        await call("slow")  # type: ignore[misc]
+        await ref.call("slow")
 
 
 async def open_later(device: Device) -> None:
@@ -160,6 +161,30 @@ async def test_an_orderly_end_frees_after_terminate_and_an_early_release_frees_o
         with pytest.raises(ActorExited, match="is released"):
             await ref.call("quick")
     assert device.log == ["terminated", "freed it", "freed it"]
+
+
+async def test_an_abort_that_raises_is_told_and_the_death_goes_on() -> None:
+    device = Device()
+    bus = StrictBus()
+
+    def refuse(value: str) -> None:
+        raise OSError(value)
+
+    class Stubborn(User):
+        async def init(self, ctx: Context) -> InitOutcome:
+            self.owned = ctx.own("it", device.log.append, abort=refuse)
+            return Ready()
+
+    with record(bus, RELEASE_FAILED) as told:
+        async with open_system(runner=device, bus=bus) as system, trio.open_nursery() as nursery:
+            ref = await system.start(lambda: Stubborn(device))
+            nursery.start_soon(call_in_vain, ref)
+            await trio.testing.wait_all_tasks_blocked()
+            system.kill(ref, why="test")
+            assert not ref.is_alive
+            device.gate.set()
+    assert device.log == ["returned", "it"]
+    assert len(told.facts) == 1
 
 
 async def test_a_resource_that_cannot_be_freed_is_told() -> None:

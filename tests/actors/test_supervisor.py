@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import trio
 from attrs import evolve
@@ -29,6 +31,7 @@ from actorllama.actors import (
     Stop,
     Strategy,
     Supervisor,
+    delete_child,
     open_system,
     restart_child,
     start_child,
@@ -42,7 +45,13 @@ from actorllama.actors.events import (
     GAVE_UP,
     INFO_UNHANDLED,
 )
-from actorllama.errors import ConfigError, RestartIntensityReached, TooManyChildren
+from actorllama.errors import (
+    ChildConflict,
+    ChildNotFound,
+    ConfigError,
+    RestartIntensityReached,
+    TooManyChildren,
+)
 from actorllama.telemetry import StrictBus, record
 
 Clock = trio.testing.MockClock
@@ -287,3 +296,37 @@ async def test_a_restarted_supervisor_waits_for_the_names_of_its_orphans(autojum
         again = system.whereis("w")
         assert again is not None
         assert again is not first
+
+
+async def test_requests_that_do_not_fit_the_supervisor_are_refused() -> None:
+    async with open_system() as system:
+        ordered = await system.start(Supervisor)
+        dynamic = await system.start(DynamicSupervisor)
+        with pytest.raises(ChildConflict, match="by_id_only"):
+            await terminate_child(ordered, dynamic)
+        with pytest.raises(ChildConflict, match="by_ref_only"):
+            await delete_child(dynamic, "a")
+        for supervisor in (ordered, dynamic):
+            significant = ChildSpec(
+                id="s", start=lambda: Worker("s", []), restart="temporary", significant=True
+            )
+            if supervisor is ordered:
+                with pytest.raises(ConfigError):
+                    await start_child(supervisor, significant)
+        ignored = ChildSpec(id="i", start=lambda: Worker("i", [], [Ignore()]), restart="temporary")
+        assert not (await start_child(ordered, ignored)).is_alive
+        assert await which_children(ordered) == ()
+        assert ordered.is_alive
+        with pytest.raises(ChildNotFound):
+            await delete_child(ordered, "a")
+
+
+def test_the_grace_is_that_of_the_type_unless_it_is_given() -> None:
+    worker = child("a", [])
+    assert [
+        worker.grace_s,
+        evolve(worker, type="supervisor").grace_s,
+        evolve(worker, shutdown="infinity").grace_s,
+        evolve(worker, shutdown="brutal_kill").grace_s,
+        evolve(worker, shutdown=2.5).grace_s,
+    ] == [5.0, math.inf, math.inf, 0.0, 2.5]

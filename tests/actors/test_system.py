@@ -15,25 +15,20 @@ from actorllama.actors import (
     ChildSpec,
     Context,
     Crash,
-    DynamicSupervisor,
     ExitReason,
     InitOutcome,
     Killed,
     NoProcess,
+    NoReply,
     Outcome,
-    Ready,
-    Ref,
     Reply,
     Server,
     Shutdown,
     Supervisor,
     System,
     open_system,
-    start_child,
 )
-from actorllama.actors.events import UNWIND_FAILED
 from actorllama.errors import ActorExited, ActorNotFound, StartRefused
-from actorllama.telemetry import StrictBus, record
 
 Clock = trio.testing.MockClock
 
@@ -59,6 +54,9 @@ class Worker(Server[str, str, object]):
             case _:
                 pass
         return Reply(message)
+
+    async def handle_cast(self, message: str) -> Outcome:
+        return NoReply()
 
     async def terminate(self, reason: ExitReason) -> None:
         await trio.sleep(self.nap_s)
@@ -210,6 +208,7 @@ async def test_monitors_outside_the_actors_tell_once_and_can_be_taken_back() -> 
         assert "up" in repr(first)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(first.wait)
+            nursery.start_soon(first.wait)
             await trio.testing.wait_all_tasks_blocked()
             system.kill(ref, why="test")
             system.kill(ref, why="again")
@@ -223,141 +222,19 @@ async def test_monitors_outside_the_actors_tell_once_and_can_be_taken_back() -> 
         system.send_exit(ref, Shutdown())  # the dead do not mind
 
 
-async def test_an_unsupervised_child_ends_with_its_parent_within_its_grace(autojump_clock: Clock) -> None:
-    log: list[str] = []
-
-    class Parent(Worker):
-        async def handle_call(self, message: str, caller: Caller) -> Outcome:
-            for name, shutdown in (("brutal", "brutal_kill"), ("quick", 1.0), ("stuck", 1.0)):
-                nap_s = math.inf if name == "stuck" else 0.0
-                await self.ctx.start(
-                    partial(Worker, name, log, nap_s=nap_s),
-                    name=name,
-                    shutdown=shutdown,  # type: ignore[arg-type]
-                )
-            return Reply()
-
-    async with open_system() as system:
-        parent = await system.start(lambda: Parent("parent", log))
-        await parent.call("start")
-        monitors = [system.monitor(name) for name in ("brutal", "quick", "stuck")]
-        system.kill(parent, why="test")
-        reasons = [str((await monitor.wait()).reason) for monitor in monitors]
-        assert trio.current_time() == pytest.approx(1.0)
-    assert log == ["quick killed (test) at 0.0"]
-    assert reasons[1] == "killed (test)"
-    assert "parent is dead" in reasons[0]
-    assert "grace" in reasons[2]
-
-
-async def test_a_supervisor_that_is_starting_a_slow_child_can_be_stopped(autojump_clock: Clock) -> None:
-    class Slow(Worker):
-        async def init(self, ctx: Context) -> InitOutcome:
-            await trio.sleep_forever()
-
-    slow = ChildSpec(id="slow", start=lambda: Slow("slow", []))
-    log: list[str] = []
-    first = ChildSpec(id="first", start=lambda: Worker("first", log))
-    with trio.move_on_after(1):
-        async with open_system() as system:
-            dynamic = await system.start(DynamicSupervisor)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(start_child, dynamic, slow)
-                nursery.start_soon(system.start, lambda: Supervisor(children=(first, slow)))
-    assert trio.current_time() == pytest.approx(1.0)
-    assert log == ["first shutdown at 1.0"]
-
-
-async def test_a_link_chain_of_a_thousand_falls_without_recursion() -> None:
-    class Linked(Worker):
-        def __init__(self, other: list[Ref]) -> None:
-            super().__init__("", [])
-            self.other = other
-
-        async def init(self, ctx: Context) -> InitOutcome:
-            if self.other:
-                ctx.link(self.other[-1])
-            return Ready()
-
-    refs: list[Ref] = []
-    async with open_system() as system:
-        for _ in range(1000):
-            refs.append(await system.start(lambda: Linked(refs)))
-        system.kill(refs[0], why="test")
-        assert all(ref.exit_reason == Killed("test") for ref in refs)
-
-
 async def test_a_name_is_looked_up_at_every_use() -> None:
     async with open_system() as system:
         via = system.via("it")
         with pytest.raises(ActorNotFound):
             via.info_nowait("x")
+        await via.cast("nobody minds")
+        via.cast_nowait("nobody minds")
         for _ in range(2):
             ref = await system.start(lambda: Worker("it", []), name="it")
             assert via.ref is ref
             assert await via.call("hello") == "hello"
             via.info_nowait("noted")
+            await via.cast("noted")
+            via.cast_nowait("noted")
             await ref.stop()
         assert (str(via), repr(via)) == ("it", "<via it>")
-
-
-class Messy(Worker):
-    """Leaves something behind when it is killed, that raises."""
-
-    async def handle_call(self, message: str, caller: Caller) -> Outcome:
-        if message == "nursery":
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(trio.sleep_forever)
-                nursery.start_soon(self.raise_later)
-        if message == "interrupted nursery":
-            async with trio.open_nursery():
-                raise KeyboardInterrupt
-        try:
-            await trio.sleep_forever()
-        finally:
-            raise ValueError("left behind")
-
-    async def raise_later(self) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            raise ValueError("left behind")
-
-
-@pytest.mark.parametrize("message", ["alone", "nursery"])
-async def test_what_a_killed_actor_left_behind_harms_nobody_and_is_told(message: str) -> None:
-    log: list[str] = []
-    bus = StrictBus()
-    with record(bus, UNWIND_FAILED) as told:
-        async with open_system(bus=bus) as system:
-            ref = await system.start(lambda: Messy("m", log))
-            async with trio.open_nursery() as nursery:
-
-                async def call() -> None:
-                    with pytest.raises(ActorExited):
-                        await ref.call(message)
-
-                nursery.start_soon(call)
-                await trio.testing.wait_all_tasks_blocked()
-                system.kill(ref, why="test")
-            await trio.testing.wait_all_tasks_blocked()
-            assert ref.exit_reason == Killed("test")
-    assert [str(fact.metadata["error"]) for fact in told.facts] == ["left behind"]
-    assert log == []
-
-
-async def test_an_interrupt_in_a_nursery_of_an_actor_comes_out_too() -> None:
-    with pytest.RaisesGroup(KeyboardInterrupt):
-        async with open_system() as system:
-            ref = await system.start(lambda: Messy("m", []))
-            with pytest.raises(ActorExited):
-                await ref.call("interrupted nursery")
-            await trio.sleep_forever()
-
-
-async def test_a_caller_sees_the_crash_as_the_cause() -> None:
-    async with open_system() as system:
-        ref = await system.start(lambda: Worker("a", []))
-        with pytest.raises(ActorExited) as caught:
-            await ref.call("group")
-        assert isinstance(caught.value.__cause__, ValueError)
