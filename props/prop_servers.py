@@ -38,25 +38,30 @@ OVERFLOWS: tuple[Overflow, ...] = ("refuse", "drop_new", "drop_old")
 Program = tuple[tuple[Step, ...], ...]
 
 
-async def run_clients(ref: Ref, program: Program, clock: itertools.count[int]) -> list[Client]:
+async def run_clients(
+    ref: Ref, program: Program, clock: itertools.count[int], *, is_time_exact: bool
+) -> list[Client]:
     """Let all clients take their steps at once."""
     operator = trio.Lock()
-    clients = [Client(number=i, ref=ref, clock=clock, operator=operator) for i in range(len(program))]
+    clients = [
+        Client(number=i, ref=ref, clock=clock, operator=operator, is_time_exact=is_time_exact)
+        for i in range(len(program))
+    ]
     async with trio.open_nursery() as nursery:
         for client, steps in zip(clients, program, strict=True):
             nursery.start_soon(client.take, steps)
     return clients
 
 
-@given(program=programs(), schedule=schedules())
-def prop_histories_of_a_server_are_linearizable(program: Program, schedule: Strategy) -> None:
+@given(program=programs(), schedule=schedules(), is_slow=st.booleans())
+def prop_histories_of_a_server_are_linearizable(program: Program, schedule: Strategy, is_slow: bool) -> None:
     """Some order of the messages explains every reply; a call given up happened once or never."""
 
     async def scenario() -> None:
         clock = itertools.count()
         async with open_system(messages_per_step=1) as system:
             ref = await system.start(Counter, mailbox_capacity=2)
-            clients = await run_clients(ref, program, clock)
+            clients = await run_clients(ref, program, clock, is_time_exact=not is_slow)
             asked_at = next(clock)
             last = Op[Request](
                 client=-1,
@@ -70,11 +75,11 @@ def prop_histories_of_a_server_are_linearizable(program: Program, schedule: Stra
         ops = [evolve(op, returned_at=asked_at) if isinstance(op.request, Put) else op for op in ops]
         assert is_linearizable([*ops, last], initial=0, apply=apply, casts=frozenset({Put})), ops
 
-    explore(scenario, strategy=schedule)
+    explore(scenario, strategy=schedule, lets_time_pass=is_slow)
 
 
-@given(program=programs(with_crashes=True), schedule=schedules())
-def prop_every_call_ends_and_nothing_is_left(program: Program, schedule: Strategy) -> None:
+@given(program=programs(with_crashes=True), schedule=schedules(), is_slow=st.booleans())
+def prop_every_call_ends_and_nothing_is_left(program: Program, schedule: Strategy, is_slow: bool) -> None:
     """Crashes, timeouts and cancellations: no hang, one ``Down`` per monitor, no name, actor or task left."""
     systems: list[System] = []
 
@@ -85,7 +90,7 @@ def prop_every_call_ends_and_nothing_is_left(program: Program, schedule: Strateg
             systems.append(system)
             ref = await system.start(Counter, name="counter", mailbox_capacity=1)
             monitors = [system.monitor("counter"), system.monitor(ref)]
-            clients = await run_clients(ref, program, itertools.count())
+            clients = await run_clients(ref, program, itertools.count(), is_time_exact=not is_slow)
         assert [monitor.down is not None for monitor in monitors] == [True, True]
         assert {monitor.down.reason for monitor in monitors if monitor.down} == {ref.exit_reason}
         assert not ref.is_alive
@@ -100,7 +105,7 @@ def prop_every_call_ends_and_nothing_is_left(program: Program, schedule: Strateg
             assert holder is None or holder.is_alive
             assert all(ref.is_alive for ref in system.refs())
 
-    explore(scenario, strategy=schedule, invariant=names_are_held_by_the_living)
+    explore(scenario, strategy=schedule, invariant=names_are_held_by_the_living, lets_time_pass=is_slow)
 
 
 @frozen
