@@ -122,7 +122,7 @@ def actors(*, as_json: bool) -> int:
     """Measure the actor kernel against bare trio: calls, casts, starts, memory."""
     from actorllama.bench.actors import run_actors_bench
 
-    return _measure(run_actors_bench, as_json=as_json)
+    return _measure(lambda: run_actors_bench(on_progress=note), as_json=as_json)
 
 
 def _measure(work: Callable[[], Awaitable[_Report]], *, as_json: bool) -> int:
