@@ -86,6 +86,8 @@ class TurnDesk:
 
     def take(self, message: TakeTurn, caller: Caller) -> None:
         """Queue a turn and start it if a sequence is free; refuse it if the queue is full."""
+        if not caller.is_waiting:  # it left while the call was put aside, and takes no place in the queue
+            return
         capacity = self._spec.engine_options.queue_capacity
         if self._slots.n_free == 0 and len(self._queue) >= capacity:
             self._tell(events.TURN_REFUSED, message.turn_id, {"n_queued": len(self._queue)}, reason="busy")

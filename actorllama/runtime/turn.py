@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from typing import Self
 
 from actorllama.engine import TextPiece, TurnResult, TurnStream
 from actorllama.errors import StateError
@@ -46,10 +46,17 @@ class Turn:
         """Whether there is a result."""
         return self._result is not None
 
-    async def __aiter__(self) -> AsyncIterator[TextPiece]:
+    def __aiter__(self) -> Self:
         """Give text as it comes; what piled up while the reader was away comes in one piece."""
-        while (piece := await self._stream.receive()) is not None:
-            yield piece
+        return self
+
+    async def __anext__(self) -> TextPiece:
+        """Wait for the next piece."""
+        # Not a generator: leaving the loop early would leave one behind, unfinished, for the collector.
+        piece = await self._stream.receive()
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
 
     def finish(self, result: TurnResult) -> None:
         """Keep the result; ``Model.stream`` calls this when the actor has replied."""

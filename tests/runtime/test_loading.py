@@ -327,15 +327,10 @@ async def test_two_runtimes_at_once_know_nothing_of_each_other(fake_backend: Fak
 
 
 async def test_an_error_in_the_block_comes_out_as_it_is(fake_backend: FakeBackend) -> None:
-    error = ZeroDivisionError("mine")
-    raised: BaseException | None = None
-    try:
+    with pytest.raises(ZeroDivisionError, match="mine"):
         async with open_runtime(backend=fake_backend) as rt:
             await load(rt)
-            raise error
-    except BaseException as caught:
-        raised = caught
-    assert raised is error
+            raise ZeroDivisionError("mine")
     fake_backend.ledger.check()
 
 
