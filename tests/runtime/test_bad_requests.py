@@ -160,7 +160,7 @@ async def test_a_bad_turn_is_refused_by_name_and_the_next_one_works(
             await take(model, given)
         assert refused.value.field == field
         assert "\n" not in str(refused.value)
-        assert len(str(refused.value)) < 400
+        assert len(str(refused.value)) < 600
         await insist_on_good_turns(model)
 
 

@@ -327,7 +327,7 @@ async def test_two_runtimes_at_once_know_nothing_of_each_other(fake_backend: Fak
 
 
 async def test_an_error_in_the_block_comes_out_as_it_is(fake_backend: FakeBackend) -> None:
-    with pytest.raises(ZeroDivisionError, match="mine"):
+    with pytest.raises(ZeroDivisionError, match="mine"):  # noqa: PT012 - the block is what raises
         async with open_runtime(backend=fake_backend) as rt:
             await load(rt)
             raise ZeroDivisionError("mine")

@@ -191,7 +191,7 @@ async def test_a_stream_that_nobody_reads_holds_back_only_itself(backend: FakeBa
 
 async def test_an_error_of_the_readers_own_comes_out_as_it_is(backend: FakeBackend) -> None:
     async with open_model(backend) as (_, model):
-        with pytest.raises(ZeroDivisionError, match="mine"):
+        with pytest.raises(ZeroDivisionError, match="mine"):  # noqa: PT012 - the block is what raises
             async with model.stream("hello", window=2) as turn:
                 async for _piece in turn:
                     raise ZeroDivisionError("mine")
@@ -203,7 +203,7 @@ async def test_a_stream_refused_at_the_door_raises_from_the_block(backend: FakeB
     async with open_model(backend, n_seq=1, queue_capacity=0) as (_, model), trio.open_nursery() as nursery:
         nursery.start_soon(greedy, model, "first")
         await gate.wait_entered()
-        with pytest.raises(Busy) as refused:
+        with pytest.raises(Busy) as refused:  # noqa: PT012 - the block is what raises
             async with model.stream("second") as turn:
                 async for _piece in turn:
                     pytest.fail("a refused turn has no text")
@@ -216,7 +216,7 @@ async def test_what_is_done_after_the_text_is_cut_short_when_the_turn_fails(back
     backend.faults.fail_decode(-3, nth=4)
     has_gone_on = False
     async with open_model(backend) as (_, model):
-        with pytest.raises(ModelUnavailable):
+        with pytest.raises(ModelUnavailable):  # noqa: PT012 - the block is what raises
             async with model.stream("hello", max_tokens=40, window=40) as turn:
                 async for _piece in turn:
                     pass
@@ -348,7 +348,7 @@ async def test_a_model_that_crashes_too_often_is_given_up_and_takes_nobody_with_
         other = await rt.load("other", "y.gguf", n_seq=1, ctx_per_seq=CTX)
         await crash(model, backend)
         await crash(model, backend)
-        with trio.fail_after(5), pytest.raises((ModelNotLoaded, ModelUnavailable)):
+        with trio.fail_after(5), pytest.raises((ModelNotLoaded, ModelUnavailable)):  # noqa: PT012 - the block is what raises
             while True:
                 await greedy(model, "gone")
         assert (await greedy(other, "stays")).tokens
@@ -403,7 +403,7 @@ async def test_a_kill_aborts_the_step_under_way(backend: FakeBackend) -> None:
 async def test_a_killed_stream_ends_with_the_reason(backend: FakeBackend) -> None:
     gate = backend.faults.hold_decode(nth=4)
     async with open_model(backend) as (rt, model):
-        with pytest.raises(ModelUnavailable, match="killed"):
+        with pytest.raises(ModelUnavailable, match="killed"):  # noqa: PT012 - the block is what raises
             async with model.stream("hello", window=40) as turn:
                 with trio.fail_after(5):
                     await gate.wait_entered()
