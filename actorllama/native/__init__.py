@@ -33,6 +33,7 @@ from actorllama.native.backend import (
     Vocabulary,
 )
 from actorllama.native.options import ContextOptions, ModelOptions
+from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "ModelOptions",
     "NativeModel",
     "NativeSampler",
+    "SamplerRecord",
     "SamplingParams",
     "StepBatch",
     "Vocabulary",

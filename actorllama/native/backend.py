@@ -12,6 +12,7 @@ from typing import Protocol
 from attrs import frozen
 
 from actorllama.native.options import ContextOptions, ModelOptions
+from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
 
 __all__ = [
@@ -136,6 +137,10 @@ class NativeSampler(Protocol):
         """Tell the stateful filters that this token is part of the text."""
         ...
 
+    def record(self) -> SamplerRecord:
+        """Return everything that decides the next token beside its logits."""
+        ...
+
     def close(self) -> None:
         """Free what is native about it; safe to call again."""
         ...
@@ -163,6 +168,14 @@ class InferenceContext(Protocol):
 
     def new_sampler(self, params: SamplingParams, history: Sequence[int]) -> NativeSampler:
         """Make a turn's sampler; ``history`` are the tokens that penalties start from."""
+        ...
+
+    def restore_sampler(self, record: SamplerRecord) -> NativeSampler:
+        """Make a sampler that goes on exactly where the recorded one stood.
+
+        Raises:
+            StateError: The record is of another vocabulary, or holds what no sampler can have.
+        """
         ...
 
     def clear_sequence(self, seq_id: int) -> None:

@@ -3,28 +3,73 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from actorllama.errors import RequestError
+from actorllama.native.sampler_bounds import Bound, check_number
 
-__all__ = ["SamplingParams", "check_number"]
+__all__ = ["CHAIN", "SamplingParams", "check_number"]
 
-_MAX_SEED = 2**64 - 1
+CHAIN: tuple[str, ...] = (
+    *("penalties", "dry", "top_n_sigma", "top_k", "typical", "top_p", "min_p", "xtc", "temperature"),
+)
+"""The stages in llama.cpp's default order (``samplers`` in common/common.h)."""
+
 _MAX_LAST_N = 1 << 16
+_MAX_BIAS = 1e9
+_MAX_BREAKERS = 64
+_MAX_BREAKER_BYTES = 40  # llama.cpp cuts longer ones
+
+_BOUNDS = (
+    Bound("temperature", 0.0, 100.0),
+    Bound("dynatemp_range", 0.0, 100.0),
+    Bound("dynatemp_exponent", 0.0, 100.0),
+    Bound("top_p", 0.0, 1.0, above_low=True),
+    Bound("min_p", 0.0, 1.0),
+    Bound("typical_p", 0.0, 1.0, above_low=True),
+    Bound("top_n_sigma", -1.0, 1000.0),
+    Bound("min_keep", 0, 1 << 20, integer=True),
+    Bound("xtc_probability", 0.0, 1.0),
+    Bound("xtc_threshold", 0.0, 1.0),
+    Bound("repeat_penalty", 0.0, 100.0, above_low=True),
+    Bound("frequency_penalty", -100.0, 100.0),
+    Bound("presence_penalty", -100.0, 100.0),
+    Bound("penalty_last_n", -1, _MAX_LAST_N, integer=True),
+    Bound("dry_multiplier", 0.0, 100.0),
+    Bound("dry_base", 1.0, 100.0),
+    Bound("dry_allowed_length", 0, _MAX_LAST_N, integer=True),
+    Bound("dry_penalty_last_n", -1, _MAX_LAST_N, integer=True),
+    Bound("mirostat", 0, 2, integer=True),
+    Bound("mirostat_tau", 0.0, 100.0),
+    Bound("mirostat_eta", 0.0, 1.0),
+    Bound("adaptive_target", -1.0, 1.0),
+    Bound("adaptive_decay", 0.0, 0.99),
+    Bound("seed", 0, 2**64 - 1, integer=True),
+)
+
+
+def _as_tuple(value: Iterable[str] | str) -> tuple[str, ...]:
+    # What is no sequence of texts is refused by name in checked(), not here.
+    return (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
 
 
 @frozen(kw_only=True)
 class SamplingParams:
     """The sampler settings of one turn. Defaults are llama.cpp's, with an explicit seed.
 
-    A value that switches its filter off is the neutral one of llama.cpp: ``top_k=0``, ``top_p=1``,
-    ``min_p=0``, ``typical_p=1``, ``repeat_penalty=1``, ``frequency_penalty=presence_penalty=0``.
+    A value that switches its stage off is the neutral one of llama.cpp: ``top_k=0``, ``top_p=1``,
+    ``min_p=0``, ``typical_p=1``, ``top_n_sigma=0``, ``xtc_probability=0``, ``repeat_penalty=1``,
+    ``frequency_penalty=presence_penalty=0``, ``dry_multiplier=0``, ``dynatemp_range=0``.
     """
 
     temperature: float = 0.8
     """0 takes the most probable token; higher is more varied."""
+    dynatemp_range: float = 0.0
+    """Let the temperature vary by this much up and down with the entropy of the candidates."""
+    dynatemp_exponent: float = 1.0
+    """How entropy maps to temperature; 1 is linear."""
     top_k: int = 40
     """Keep the k most probable tokens; 0 keeps all."""
     top_p: float = 0.95
@@ -33,6 +78,14 @@ class SamplingParams:
     """Drop what is less probable than this share of the most probable token."""
     typical_p: float = 1.0
     """Locally typical sampling; 1 is off."""
+    top_n_sigma: float = 0.0
+    """Drop what lies more than n standard deviations below the highest logit; 0 or less is off."""
+    min_keep: int = 0
+    """Let typical, top-p, min-p and XTC leave at least this many tokens."""
+    xtc_probability: float = 0.0
+    """How often to leave out all of the likely tokens but the least likely of them; 0 is off."""
+    xtc_threshold: float = 0.1
+    """From which probability on a token counts as likely; above 0.5 is off."""
     repeat_penalty: float = 1.0
     """Divide (multiply, if negative) the logits of recent tokens; 1 is off."""
     frequency_penalty: float = 0.0
@@ -41,10 +94,32 @@ class SamplingParams:
     """Subtract this once if the token is among the recent ones."""
     penalty_last_n: int = 64
     """How many tokens count as recent; 0 switches penalties off, -1 is the whole sequence."""
+    dry_multiplier: float = 0.0
+    """Subtract ``multiplier * base ** (length - allowed_length)`` from what goes on repeating; 0 is off."""
+    dry_base: float = 1.75
+    """How fast that grows with the length of the repetition."""
+    dry_allowed_length: int = 2
+    """Repetitions shorter than this many tokens are free."""
+    dry_penalty_last_n: int = 64
+    """How many tokens are searched for repetitions; 0 switches DRY off, -1 is the whole sequence."""
+    dry_sequence_breakers: tuple[str, ...] = field(default=("\n", ":", '"', "*"), converter=_as_tuple)
+    """Texts that a repetition cannot reach across."""
+    mirostat: int = 0
+    """1 or 2: mirostat, which replaces every stage but bias and temperature, as in llama.cpp."""
+    mirostat_tau: float = 5.0
+    """The surprise to steer to, in bits."""
+    mirostat_eta: float = 0.1
+    """How fast mirostat learns."""
+    adaptive_target: float = -1.0
+    """Draw tokens whose probability is near this one (adaptive-p); negative is off."""
+    adaptive_decay: float = 0.9
+    """How slowly adaptive-p forgets: about ``1 / (1 - decay)`` tokens."""
+    samplers: tuple[str, ...] = field(default=CHAIN, converter=_as_tuple)
+    """The stages to use, in this order; what is not named is off."""
     seed: int = 0
     """Key of the random generator; the same seed gives the same turn."""
     logit_bias: Mapping[int, float] | None = None
-    """Added to the logits of single tokens; ``-inf`` forbids a token."""
+    """Added to the logits of single tokens before everything else, up to 1e9; ``-inf`` forbids a token."""
 
     def checked(self, *, n_vocab: int) -> SamplingParams:
         """Return these parameters if every one of them is usable.
@@ -52,56 +127,49 @@ class SamplingParams:
         Raises:
             RequestError: The first one that is not, with its bound.
         """
-        check_number("temperature", self.temperature, low=0.0, high=100.0)
+        for bound in _BOUNDS:
+            bound.check(getattr(self, bound.field))
         check_number("top_k", self.top_k, low=0, high=max(1 << 20, n_vocab), integer=True)
-        check_number("top_p", self.top_p, low=0.0, high=1.0, above_low=True)
-        check_number("min_p", self.min_p, low=0.0, high=1.0)
-        check_number("typical_p", self.typical_p, low=0.0, high=1.0, above_low=True)
-        check_number("repeat_penalty", self.repeat_penalty, low=0.0, high=100.0, above_low=True)
-        check_number("frequency_penalty", self.frequency_penalty, low=-100.0, high=100.0)
-        check_number("presence_penalty", self.presence_penalty, low=-100.0, high=100.0)
-        check_number("penalty_last_n", self.penalty_last_n, low=-1, high=_MAX_LAST_N, integer=True)
-        check_number("seed", self.seed, low=0, high=_MAX_SEED, integer=True)
         _check_bias(self.logit_bias, n_vocab=n_vocab)
+        _check_chain(self.samplers)
+        _check_breakers(self.dry_sequence_breakers)
+        if self.mirostat and self.adaptive_target >= 0:
+            raise RequestError(
+                field="adaptive_target",
+                value=self.adaptive_target,
+                reason="mirostat draws already: use one of them",
+            )
         return self
 
     @property
     def is_greedy(self) -> bool:
-        """Whether no random number is drawn."""
-        return self.temperature == 0.0
+        """Whether the most probable token is taken and no random number drawn."""
+        has_temperature = bool(self.mirostat) or "temperature" in self.samplers
+        return (
+            has_temperature
+            and self.temperature == 0.0
+            and (bool(self.mirostat) or self.dynatemp_range == 0.0)
+        )
 
     @property
     def has_penalties(self) -> bool:
         """Whether recent tokens change the logits."""
-        return self.penalty_last_n != 0 and (
-            self.repeat_penalty != 1.0 or self.frequency_penalty != 0.0 or self.presence_penalty != 0.0
-        )
+        is_on = self.repeat_penalty != 1.0 or self.frequency_penalty != 0.0 or self.presence_penalty != 0.0
+        return is_on and self.penalty_last_n != 0 and self.uses("penalties")
 
+    @property
+    def has_dry(self) -> bool:
+        """Whether repetitions change the logits."""
+        return self.dry_multiplier != 0.0 and self.dry_penalty_last_n != 0 and self.uses("dry")
 
-def check_number(
-    field: str,
-    value: object,
-    *,
-    low: float,
-    high: float,
-    integer: bool = False,
-    above_low: bool = False,
-) -> None:
-    """Refuse what is not a finite number within its bounds.
+    @property
+    def has_xtc(self) -> bool:
+        """Whether likely tokens may be left out."""
+        return self.xtc_probability > 0.0 and self.xtc_threshold <= 0.5 and self.uses("xtc")
 
-    Raises:
-        RequestError: With the field, the value and the bound.
-    """
-    kind = "an integer" if integer else "a number"
-    is_kind = isinstance(value, int) if integer else isinstance(value, int | float)
-    if isinstance(value, bool) or not is_kind:
-        raise RequestError(field=field, value=value, reason=f"must be {kind}")
-    assert isinstance(value, int | float)
-    if not math.isfinite(value):
-        raise RequestError(field=field, value=value, reason="must be finite")
-    if value > high or value < low or (above_low and value == low):
-        sign = ">" if above_low else ">="
-        raise RequestError(field=field, value=value, reason=f"must be {sign} {low} and <= {high}")
+    def uses(self, stage: str) -> bool:
+        """Say whether the chain has this stage at all."""
+        return not self.mirostat and stage in self.samplers
 
 
 def _check_bias(bias: Mapping[int, float] | None, *, n_vocab: int) -> None:
@@ -112,6 +180,30 @@ def _check_bias(bias: Mapping[int, float] | None, *, n_vocab: int) -> None:
     for token, value in bias.items():
         if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < n_vocab:
             raise RequestError(field="logit_bias", value=token, reason=f"token ids are 0 to {n_vocab - 1}")
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or math.isnan(value) or value == math.inf:
-            raise RequestError(field="logit_bias", value=value, reason="must be a number or -inf")
+        if value != -math.inf:
+            check_number("logit_bias", value, low=-_MAX_BIAS, high=_MAX_BIAS)
+
+
+def _check_chain(samplers: tuple[str, ...]) -> None:
+    for stage in samplers:
+        if not isinstance(stage, str) or stage not in CHAIN:
+            raise RequestError(field="samplers", value=stage, reason=f"the stages are {', '.join(CHAIN)}")
+    if len(set(samplers)) < len(samplers):
+        raise RequestError(field="samplers", value=samplers, reason="names a stage twice")
+
+
+def _check_breakers(breakers: tuple[str, ...]) -> None:
+    name = "dry_sequence_breakers"
+    if len(breakers) > _MAX_BREAKERS:
+        raise RequestError(field=name, value=len(breakers), reason=f"at most {_MAX_BREAKERS}")
+    for breaker in breakers:
+        if not isinstance(breaker, str) or not breaker:
+            raise RequestError(field=name, value=breaker, reason="must be non-empty texts")
+        if "\0" in breaker or not _is_unicode(breaker):
+            raise RequestError(field=name, value=breaker, reason="holds a NUL or a lone surrogate")
+        if len(breaker.encode()) > _MAX_BREAKER_BYTES:
+            raise RequestError(field=name, value=breaker, reason=f"at most {_MAX_BREAKER_BYTES} bytes each")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -42,14 +42,31 @@ class SamplingOptions(TypedDict, total=False):
     """The sampler settings of a turn, as keywords; ``SamplingParams`` says what each does."""
 
     temperature: float
+    dynatemp_range: float
+    dynatemp_exponent: float
     top_k: int
     top_p: float
     min_p: float
     typical_p: float
+    top_n_sigma: float
+    min_keep: int
+    xtc_probability: float
+    xtc_threshold: float
     repeat_penalty: float
     frequency_penalty: float
     presence_penalty: float
     penalty_last_n: int
+    dry_multiplier: float
+    dry_base: float
+    dry_allowed_length: int
+    dry_penalty_last_n: int
+    dry_sequence_breakers: Sequence[str]
+    mirostat: int
+    mirostat_tau: float
+    mirostat_eta: float
+    adaptive_target: float
+    adaptive_decay: float
+    samplers: Sequence[str]
     seed: int
     logit_bias: Mapping[int, float] | None
 

@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 from actorllama.errors import DecodeError, StateError
-from actorllama.native import ContextFacts, ContextOptions, NativeSampler, SamplingParams, StepBatch
+from actorllama.native import (
+    ContextFacts,
+    ContextOptions,
+    NativeSampler,
+    SamplerRecord,
+    SamplingParams,
+    StepBatch,
+)
 from actorllama.native.lease import Lease
 from actorllama.testing.fake_faults import FakeFaults
 from actorllama.testing.fake_language import N_VOCAB, FakeLanguage
@@ -117,6 +124,17 @@ class FakeContext:
         """Make a turn's sampler."""
         name = self._ledger.open("sampler")
         return FakeSampler(params, history, on_freed=lambda: self._ledger.free(name))
+
+    def restore_sampler(self, record: SamplerRecord) -> FakeSampler:
+        """Make a sampler that goes on exactly where the recorded one stood.
+
+        Raises:
+            StateError: The record is of another vocabulary.
+        """
+        record = record.checked(n_vocab=N_VOCAB)
+        sampler = self.new_sampler(record.params, record.recent)
+        sampler.go_on_from(record)
+        return sampler
 
     def clear_sequence(self, seq_id: int) -> None:
         """Forget everything about one sequence."""

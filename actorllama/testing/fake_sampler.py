@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from actorllama.errors import StateError
-from actorllama.native import SamplingParams
+from actorllama.native import SamplerRecord, SamplingParams
 from actorllama.native.rng import uniform
+from actorllama.testing.fake_language import N_VOCAB
 
 __all__ = ["FakeSampler"]
 
@@ -39,6 +40,23 @@ class FakeSampler:
         """Tell the penalties that this token is part of the text."""
         self._check_open()
         self._history.append(token)
+
+    def record(self) -> SamplerRecord:
+        """Return everything that decides the next token beside its logits."""
+        self._check_open()
+        # Mirostat and adaptive-p do not happen here, but a record of them must look like one.
+        n_learned = 1 if self._params.mirostat else 2 if self._params.adaptive_target >= 0 else 0
+        return SamplerRecord(
+            params=self._params,
+            n_vocab=N_VOCAB,
+            n_draws=self._n_draws,
+            learned=(1.0,) * n_learned,
+            recent=tuple(self._history),
+        )
+
+    def go_on_from(self, record: SamplerRecord) -> None:
+        """Take over what the record adds to parameters and history."""
+        self._n_draws = record.n_draws
 
     def choose(self, row: Sequence[float]) -> int:
         """Choose a token from one logits row and accept it."""

@@ -15,7 +15,9 @@ from actorllama.native.cpus import plan_threads, usable_cpus
 from actorllama.native.lease import Lease
 from actorllama.native.llama.library import LlamaLibrary, held_gil
 from actorllama.native.llama.sampler import LlamaSampler
+from actorllama.native.llama.sampler_tools import SamplerTools
 from actorllama.native.options import ContextOptions
+from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
 
 __all__ = ["LlamaContext"]
@@ -55,6 +57,9 @@ class LlamaContext:
         self._handle = handle
         self._memory = llama_cpp.llama_get_memory(handle)
         self._n_vocab = model_facts.n_vocab
+        # The model outlives its contexts (on_freed), and so does its vocabulary.
+        vocab = llama_cpp.llama_model_get_vocab(model)
+        self._sampler_tools = SamplerTools(n_vocab=model_facts.n_vocab, vocab=vocab)
         self._facts = _read_facts(handle, options)
 
         def free() -> None:
@@ -119,7 +124,15 @@ class LlamaContext:
 
     def new_sampler(self, params: SamplingParams, history: Sequence[int]) -> LlamaSampler:
         """Make a turn's sampler; ``history`` are the tokens that penalties start from."""
-        return LlamaSampler(params, history, n_vocab=self._n_vocab)
+        return LlamaSampler(params, history, tools=self._sampler_tools)
+
+    def restore_sampler(self, record: SamplerRecord) -> LlamaSampler:
+        """Make a sampler that goes on exactly where the recorded one stood.
+
+        Raises:
+            StateError: The record is of another vocabulary, or holds what no sampler can have.
+        """
+        return LlamaSampler.from_record(record, tools=self._sampler_tools)
 
     def clear_sequence(self, seq_id: int) -> None:
         """Forget everything about one sequence."""

@@ -1,170 +1,240 @@
-"""The sampler of one turn: our penalties and draw around llama.cpp's own filters."""
+"""The sampler of one turn: our stages with state around llama.cpp's own filters."""
 
 from __future__ import annotations
 
-import ctypes
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 
-import llama_cpp
 import numpy as np
 
-from actorllama.native.llama.library import held_gil
+from actorllama.errors import StateError
+from actorllama.native.llama.sampler_candidates import Candidates
+from actorllama.native.llama.sampler_stages import LateShift, Stage, XtcStage, filter_chain
+from actorllama.native.llama.sampler_tools import SamplerTools
 from actorllama.native.rng import uniform
+from actorllama.native.sampler_dry import DryShift
+from actorllama.native.sampler_pickers import AdaptivePicker, Mirostat1Picker, Mirostat2Picker, Picker, draw
+from actorllama.native.sampler_record import SamplerRecord
+from actorllama.native.sampler_shifts import BiasShift, Ids, PenaltyShift, Row, Shift
 from actorllama.native.sampling import SamplingParams
 
 __all__ = ["LlamaSampler"]
-
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-_apply = held_gil("llama_sampler_apply")
-
-_Row = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
 class LlamaSampler:
     """Choose one turn's tokens from logits rows.
 
-    In llama.cpp's default order: logit bias, penalties, then its native filters (top-k, typical,
-    top-p, min-p, temperature), then a draw from what is left by our own counter-based generator, so
-    that the generator's whole state is (seed, n_draws). What has state of its own (penalties) is
-    ours, so that it can be saved; what is stateless stays native.
+    Logit bias first, then the stages of ``params.samplers`` in their order (llama.cpp's by default),
+    then a draw from what is left by our own counter-based generator. What is stateless is done by
+    llama.cpp; what has state (penalties, DRY, XTC, mirostat, adaptive-p) is ours, so that ``record``
+    can save it and ``from_record`` go on from there with exactly the same choices.
 
-    Cost: 20 to 25 µs a token at 32k vocabulary with the default filters (native chain and draw: 29).
+    Temperature 0 takes the most probable token that bias, penalties and DRY leave, whatever the
+    filters say.
+
+    Owner: one turn, on its context's thread.
+
+    Cost: 20 µs a token at 32k vocabulary with the default filters (native chain and draw: 29).
     """
 
-    __slots__ = ("_bias", "_chain", "_counts", "_is_open", "_n_draws", "_n_vocab", "_params", "_recent")
-
-    def __init__(self, params: SamplingParams, history: Sequence[int], *, n_vocab: int) -> None:
-        """Build the filters; ``history`` are the tokens that penalties start from."""
+    def __init__(self, params: SamplingParams, history: Sequence[int], *, tools: SamplerTools) -> None:
+        """Build the stages; ``history`` are the tokens that penalties and DRY start from."""
         self._params = params
-        self._n_vocab = n_vocab
+        self._tools = tools
+        self._candidates: Candidates = tools.candidates
         self._n_draws = 0
-        self._bias = dict(params.logit_bias or {})
-        self._counts: Counter[int] = Counter()
-        self._recent: deque[int] = deque()
-        self._chain = None if params.is_greedy else _build_chain(params)
         self._is_open = True
-        if params.has_penalties:
-            for token in history[-self._window :] if self._window else history:
-                self._remember(token)
+        window = _window(params)
+        self._recent: deque[int] | None = None
+        if window is not None:
+            self._recent = deque(history[-window:] if window else history, maxlen=window or None)
+        self._shifts: list[Shift] = [BiasShift(params.logit_bias)] if params.logit_bias else []
+        self._remembering: list[Shift] = []
+        self._stages: list[Stage] = []
+        self._xtc: XtcStage | None = None
+        self._n_best = 0  # how many of the best tokens the first stage can keep; 0 is all
+        if not params.mirostat:
+            self._build_stages()
+        elif not params.is_greedy:
+            self._add_filters(["temperature"])
+        self._picker = _make_picker(params, n_vocab=tools.n_vocab)
+        self._is_plain = not self._shifts and not self._remembering and self._picker is None
+
+    @classmethod
+    def from_record(cls, record: SamplerRecord, *, tools: SamplerTools) -> LlamaSampler:
+        """Make a sampler that goes on where the recorded one stood.
+
+        Raises:
+            StateError: The record is of another vocabulary, or holds what no sampler can have.
+        """
+        record = record.checked(n_vocab=tools.n_vocab)
+        sampler = cls(record.params, record.recent, tools=tools)
+        sampler._n_draws = record.n_draws
+        if sampler._xtc is not None:
+            sampler._xtc.n_draws = record.n_xtc_draws
+        if sampler._picker is not None:
+            sampler._picker.load(record.learned)
+        return sampler
 
     @property
     def n_draws(self) -> int:
-        """Random numbers drawn so far."""
+        """Random numbers drawn so far to choose a token."""
         return self._n_draws
 
-    @property
-    def _window(self) -> int:
-        """How many tokens penalties look back; 0 is all of them."""
-        return max(self._params.penalty_last_n, 0)
+    def record(self) -> SamplerRecord:
+        """Return everything that decides the next token beside its logits."""
+        return SamplerRecord(
+            params=self._params,
+            n_vocab=self._tools.n_vocab,
+            n_draws=self._n_draws,
+            n_xtc_draws=self._xtc.n_draws if self._xtc else 0,
+            learned=self._picker.state if self._picker else (),
+            recent=tuple(self._recent or ()),
+        )
 
     def accept(self, token: int) -> None:
-        """Tell the penalties that this token is part of the text."""
-        if self._params.has_penalties:
-            self._remember(token)
+        """Tell the stages with a memory that this token is part of the text."""
+        if self._recent is not None:
+            self._recent.append(token)
+            for shift in self._remembering:
+                shift.remember(token)
 
-    def choose(self, row: _Row) -> int:
+    def choose(self, row: Row) -> int:
         """Choose a token from one logits row, shape ``(n_vocab,)``, and accept it.
 
-        The row is changed where bias and penalties apply, and put back before returning.
+        The row is changed where bias, penalties and DRY apply, and put back before returning.
+
+        Raises:
+            StateError: The sampler is closed.
         """
-        if not self._bias and not self._counts:
-            token = self._choose_plain(row)
-        else:
-            touched = np.fromiter({**self._bias, **self._counts}, dtype=np.int64)
-            before = row[touched]
-            try:
-                self._shift(row)
-                token = self._choose_plain(row)
-            finally:
-                row[touched] = before
+        if not self._is_open:
+            raise StateError(operation="choose", reason="the sampler is closed")
+        if self._is_plain:
+            return self._select(row, None)[0]
+        token, observed = self._select_shifted(row, None)
+        if self._picker is not None:
+            self._picker.learn(observed)
         self.accept(token)
         return token
 
     def close(self) -> None:
-        """Free the native chain; safe to call again."""
-        if self._is_open and self._chain is not None:
-            llama_cpp.llama_sampler_free(self._chain)
+        """Free what is native; safe to call again."""
         self._is_open = False
+        for stage in self._stages:
+            stage.close()
 
-    def _choose_plain(self, row: _Row) -> int:
-        if self._chain is None:
-            return int(row.argmax())
-        candidates = _candidates(row, self._params.top_k)
-        array = llama_cpp.llama_token_data_array(
-            data=ctypes.cast(candidates.ctypes.data, llama_cpp.llama_token_data_p),
-            size=len(candidates),
-            selected=-1,
-            sorted=False,
-        )
-        _apply(self._chain, ctypes.byref(array))
-        return self._draw(candidates[: array.size])
+    def _build_stages(self) -> None:
+        """Fill shifts and stages; what stands before the first filter works on the row itself."""
+        shifts = self._make_shifts()
+        filters: list[str] = []
+        for name in self._params.samplers:
+            if self._params.is_greedy and name not in shifts:
+                continue
+            if name in shifts or (name == "xtc" and self._params.has_xtc):
+                self._add_filters(filters)
+                filters = []
+                self._add_own(name, shifts)
+            else:
+                filters.append(name)
+        self._add_filters(filters)
 
-    def _draw(self, kept: np.ndarray[tuple[int], np.dtype[np.void]]) -> int:
-        # Inverse of the cumulative distribution, in double precision, in the order the filters left.
-        logits = kept["logit"].astype(np.float64)
-        weights = np.exp(logits - logits.max())
-        cumulative = weights.cumsum()
-        u = uniform(self._params.seed, self._n_draws) * cumulative[-1]
+    def _make_shifts(self) -> dict[str, Shift]:
+        params, history = self._params, self._recent or ()
+        shifts: dict[str, Shift] = {}
+        if params.has_penalties:
+            n = params.penalty_last_n
+            shifts["penalties"] = PenaltyShift(
+                repeat=params.repeat_penalty,
+                frequency=params.frequency_penalty,
+                presence=params.presence_penalty,
+                last_n=n,
+                history=history,
+            )
+        if params.has_dry:
+            shifts["dry"] = DryShift(
+                multiplier=params.dry_multiplier,
+                base=params.dry_base,
+                allowed_length=params.dry_allowed_length,
+                last_n=params.dry_penalty_last_n,
+                breakers=self._tools.breakers(params.dry_sequence_breakers),
+                history=history,
+            )
+        return shifts
+
+    def _add_own(self, name: str, shifts: dict[str, Shift]) -> None:
+        if name == "xtc":
+            self._xtc = XtcStage(self._params)
+            self._stages.append(self._xtc)
+            return
+        shift = shifts[name]
+        self._remembering.append(shift)
+        if self._stages and not self._params.is_greedy:
+            self._stages.append(LateShift(shift, n_vocab=self._tools.n_vocab))
+        else:
+            self._shifts.append(shift)
+
+    def _add_filters(self, names: list[str]) -> None:
+        chain = filter_chain(self._params, names)
+        if chain is None:
+            return
+        if not self._stages and chain.names[0] == "top_k":
+            self._n_best = self._params.top_k
+        self._stages.append(chain)
+
+    def _select_shifted(self, row: Row, ids: Ids | None) -> tuple[int, float]:
+        """Choose with bias, penalties and DRY on the row, and put the row back."""
+        touched = [shift.touched() for shift in self._shifts]
+        before = [row[at] for at in touched]
+        try:
+            for shift, at in zip(self._shifts, touched, strict=True):
+                shift.shift(row, at)
+            return self._select(row, ids)
+        finally:
+            for at, was in zip(touched, before, strict=True):
+                row[at] = was
+
+    def _select(self, row: Row, ids: Ids | None) -> tuple[int, float]:
+        """Choose among all tokens, or among ``ids``; also return what the picker wants to learn."""
+        if self._params.is_greedy:
+            return int(row.argmax()) if ids is None else int(ids[row[ids].argmax()]), 0.0
+        candidates = self._candidates
+        if ids is not None:
+            candidates.fill(row, ids)
+        elif self._n_best:
+            candidates.fill_best(row, self._n_best)
+        else:
+            candidates.fill_all(row)
+        for stage in self._stages:
+            stage.apply(candidates)
+        u = uniform(self._params.seed, self._n_draws)
         self._n_draws += 1
-        index = int(cumulative.searchsorted(u, side="right"))
-        return int(kept["id"][min(index, len(kept) - 1)])
-
-    def _shift(self, row: _Row) -> None:
-        for token, bias in self._bias.items():
-            row[token] += bias
-        p = self._params
-        for token, count in self._counts.items():
-            logit = float(row[token])
-            logit = logit * p.repeat_penalty if logit <= 0 else logit / p.repeat_penalty
-            row[token] = logit - count * p.frequency_penalty - p.presence_penalty
-
-    def _remember(self, token: int) -> None:
-        self._recent.append(token)
-        self._counts[token] += 1
-        if self._window and len(self._recent) > self._window:
-            oldest = self._recent.popleft()
-            self._counts[oldest] -= 1
-            if self._counts[oldest] == 0:
-                del self._counts[oldest]
+        logits = candidates.logits.astype(np.float64)
+        if self._picker is None:
+            return int(candidates.ids[draw(logits, u)]), 0.0
+        index, observed = self._picker.pick(logits, u)
+        return int(candidates.ids[index]), observed
 
 
-def _build_chain(params: SamplingParams) -> object:
-    chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-    add = llama_cpp.llama_sampler_chain_add
-    if params.top_k > 0:
-        add(chain, llama_cpp.llama_sampler_init_top_k(params.top_k))
-    if params.typical_p < 1.0:
-        add(chain, llama_cpp.llama_sampler_init_typical(params.typical_p, 1))
-    if params.top_p < 1.0:
-        add(chain, llama_cpp.llama_sampler_init_top_p(params.top_p, 1))
-    if params.min_p > 0.0:
-        add(chain, llama_cpp.llama_sampler_init_min_p(params.min_p, 1))
-    if params.temperature != 1.0:
-        add(chain, llama_cpp.llama_sampler_init_temp(params.temperature))
-    return chain
+def _window(params: SamplingParams) -> int | None:
+    """Return how many recent tokens the stages need; 0 is all of them, ``None`` no stage looks."""
+    windows: list[int] = []
+    if params.has_penalties:
+        windows.append(params.penalty_last_n)
+    if params.has_dry:
+        windows.append(params.dry_penalty_last_n)
+    if not windows:
+        return None
+    return 0 if min(windows) < 0 else max(windows)
 
 
-def _candidates(row: _Row, top_k: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-    """Copy the tokens that the filters may keep, as llama.cpp's candidate records.
-
-    With top-k first in the chain only a superset of the k best needs copying: split the row into
-    groups; the k-th largest group maximum is a bound that at least k tokens reach. 12 µs instead of
-    25 for the whole of a 32k vocabulary, and the filters then see some 50 records instead of 32,000.
-    """
-    ids: np.ndarray[tuple[int], np.dtype[np.intp]] | None = None
-    n_groups = len(row) // 64
-    if 0 < top_k < n_groups // 2:
-        width = n_groups * 64
-        maxima = np.maximum.reduce(row[:width].reshape(64, n_groups), axis=0)
-        bound = np.partition(maxima, n_groups - top_k)[n_groups - top_k]
-        ids = (row >= bound).nonzero()[0]
-    if ids is None or len(ids) < top_k:  # NaN in the logits compares false: let the native filters see all
-        candidates = np.zeros(len(row), dtype=_CANDIDATE)
-        candidates["id"] = np.arange(len(row), dtype=np.int32)
-        candidates["logit"] = row
-        return candidates
-    candidates = np.zeros(len(ids), dtype=_CANDIDATE)
-    candidates["id"] = ids
-    candidates["logit"] = row[ids]
-    return candidates
+def _make_picker(params: SamplingParams, *, n_vocab: int) -> Picker | None:
+    if params.is_greedy:
+        return None
+    tau, eta = params.mirostat_tau, params.mirostat_eta
+    if params.mirostat == 1:
+        return Mirostat1Picker(tau=tau, eta=eta, n_vocab=n_vocab)
+    if params.mirostat == 2:
+        return Mirostat2Picker(tau=tau, eta=eta)
+    if params.adaptive_target >= 0:
+        return AdaptivePicker(target=params.adaptive_target, decay=params.adaptive_decay)
+    return None

@@ -1,0 +1,101 @@
+"""The candidates of one choice, in memory that llama.cpp's filters work on."""
+
+from __future__ import annotations
+
+import ctypes
+
+import llama_cpp
+import numpy as np
+
+from actorllama.native.sampler_shifts import Ids, Row
+
+__all__ = ["Candidates"]
+
+_RECORD = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+_N_BLOCKS = 64
+
+
+class Candidates:
+    """A ``llama_token_data_array`` over a buffer that is kept between choices.
+
+    ``ids`` and ``logits`` are views of the first ``size`` records, in the order the filters left.
+
+    Owner: one context's samplers, one after the other; what they hold is gone with the next ``fill``.
+    """
+
+    def __init__(self) -> None:
+        """Begin with room for what top-k usually leaves."""
+        self._grow(1024)
+
+    @property
+    def size(self) -> int:
+        """How many candidates there are."""
+        return int(self.array.size)
+
+    @property
+    def ids(self) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        """Token ids, a view."""
+        return self._ids[: self.array.size]
+
+    @property
+    def logits(self) -> Row:
+        """Logits, a view."""
+        return self._logits[: self.array.size]
+
+    def fill(self, row: Row, ids: Ids) -> None:
+        """Take these tokens of a logits row."""
+        n = len(ids)
+        if n > self._capacity:
+            self._grow(n)
+        self._ids[:n] = ids
+        self._logits[:n] = row[ids]
+        self.array.size = n
+        self.array.sorted = False
+
+    def fill_all(self, row: Row) -> None:
+        """Take every token that is not forbidden.
+
+        NaN goes too: it has no place in an order, and llama.cpp sorts. If nothing is left, take the
+        first token rather than nothing, because llama.cpp asserts that there is one.
+        """
+        ids = (row > -np.inf).nonzero()[0]
+        self.fill(row, ids if len(ids) else np.zeros(1, dtype=np.int64))
+
+    def fill_best(self, row: Row, k: int) -> None:
+        """Take the k best tokens and some more.
+
+        Split the row into groups; the k-th largest group maximum is a bound that at least k tokens
+        reach. 12 µs instead of 25 for the whole of a 32k vocabulary, and the filters then see some 50
+        records instead of 32,000.
+        """
+        n_groups = len(row) // _N_BLOCKS
+        if k >= n_groups // 2:
+            self.fill_all(row)
+            return
+        width = n_groups * _N_BLOCKS
+        maxima = np.maximum.reduce(row[:width].reshape(_N_BLOCKS, n_groups), axis=0)
+        bound = np.partition(maxima, n_groups - k)[n_groups - k]
+        ids = (row >= bound).nonzero()[0]
+        if len(ids) < k or bound == -np.inf:  # NaN in the logits compares false
+            self.fill_all(row)
+        else:
+            self.fill(row, ids)
+
+    def keep(self, order: np.ndarray[tuple[int], np.dtype[np.intp]]) -> None:
+        """Keep these candidates, in this order."""
+        n = len(order)
+        self._records[:n] = self._records[order]
+        self.array.size = n
+        self.array.sorted = False
+
+    def _grow(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._records = np.zeros(capacity, dtype=_RECORD)
+        self._ids = self._records["id"]
+        self._logits = self._records["logit"]
+        self.array = llama_cpp.llama_token_data_array(
+            data=ctypes.cast(self._records.ctypes.data, llama_cpp.llama_token_data_p),
+            size=0,
+            selected=-1,
+            sorted=False,
+        )
