@@ -6,12 +6,16 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from attrs import field, frozen
 
 from actorllama.demo import model_path
 from tests.cli.shell import Invoke, Spawn
+
+Content = bytes | Callable[[Path], object]
+"""What a file holds, or who makes it."""
 
 DEMO = model_path().read_bytes()
 TEMPLATE_AT = DEMO.index(b"{% for message in messages %}")
@@ -47,12 +51,12 @@ class Bad:
 
     argv: tuple[str, ...]
     says: str
-    files: Mapping[str, bytes | Callable[[Path], object]] = field(factory=dict)
-    env: Mapping[str, str] = field(factory=dict)
+    files: Mapping[str, Content] = field(default=MappingProxyType[str, Content]({}))
+    env: Mapping[str, str] = field(default=MappingProxyType[str, str]({}))
     stdin: bytes = b""
 
 
-def file(content: bytes | Callable[[Path], object], says: str) -> Bad:
+def file(content: Content, says: str) -> Bad:
     return Bad(argv=("info", "@/bad.gguf"), says=says, files={"bad.gguf": content})
 
 
@@ -211,6 +215,7 @@ IN_PROCESSES = (
     "a variable for nothing",
     "an unknown command",
 )
+LOADS_A_MODEL = ("a prompt longer than the context", "a template that refuses", "a template that is none")
 NEEDS_A_DESCRIPTOR = ("a line that is no text",)
 
 
@@ -236,9 +241,12 @@ def test_there_are_fifty_kinds_at_least() -> None:
     assert len(BAD) >= 50
     assert set(IN_PROCESSES) <= set(BAD)
     assert set(NEEDS_A_DESCRIPTOR) <= set(IN_PROCESSES)
+    assert set(LOADS_A_MODEL) <= set(BAD)
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LOADS_A_MODEL)) for name in BAD]
+)
 def test_bad_input_is_one_line_and_code_2_and_the_next_command_works(
     name: str, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,8 +52,8 @@ def findings(facts: Facts, verdict: str) -> list[Finding]:
     return [finding for finding in examine(facts) if finding.verdict == verdict]
 
 
-def with_machine(**changes: object) -> Facts:
-    return evolve(FACTS, machine=evolve(MACHINE, **changes))
+def on(machine: Machine) -> Facts:
+    return evolve(FACTS, machine=machine)
 
 
 def test_a_good_set_up_has_nothing_to_complain_about() -> None:
@@ -88,12 +88,12 @@ def test_another_llama_cpp_python_is_a_warning() -> None:
 
 
 def test_a_quota_below_the_cpus_advises_fewer_threads() -> None:
-    (threads, _gpu) = findings(with_machine(cpu_quota=1.5), "note")
+    (threads, _gpu) = findings(on(evolve(MACHINE, cpu_quota=1.5)), "note")
     assert threads.advice == "Load with --threads 1."
 
 
 def test_little_memory_is_a_warning_and_the_cgroup_counts() -> None:
-    (warning,) = findings(with_machine(memory_limit_bytes=100 << 20), "warning")
+    (warning,) = findings(on(evolve(MACHINE, memory_limit_bytes=100 << 20)), "warning")
     assert warning.topic == "memory"
     assert "cgroup limit 100.0 MiB" in warning.text
 

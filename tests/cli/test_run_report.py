@@ -1,3 +1,5 @@
+import json
+
 from actorllama.cli.run_report import answer_of, statistics_of, worst_exit_code
 from actorllama.cli.turns import Outcome
 from actorllama.engine import LoopStatistics, Timings, TurnResult, Usage
@@ -46,8 +48,8 @@ def test_a_run_without_a_step_has_no_speed() -> None:
 
 
 def test_every_outcome_has_its_place_in_the_answer() -> None:
-    turns = answer_of(["a", "b", "c"], [ended(0.1), FULL, CUT], {"model": "m"})["turns"]
-    assert isinstance(turns, list)
+    answer = json.dumps(answer_of(["a", "b", "c"], [ended(0.1), FULL, CUT], {"model": "m"}))
+    turns = json.loads(answer)["turns"]
     assert [turn["finish_reason"] for turn in turns] == ["end", "error", "cancelled"]
     assert [turn["prompt"] for turn in turns] == ["a", "b", "c"]
     assert turns[2]["text"] == "half"

@@ -9,7 +9,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -70,7 +70,7 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*argv: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+def terminal(*argv: str, env: Mapping[str, str] | None = None) -> Generator[Terminal, None, None]:
     pid, descriptor = pty.fork()
     if pid == 0:
         variables = {**os.environ, "TERM": "xterm-256color", **(env or {})}
