@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar
 
@@ -107,7 +108,7 @@ def prop_a_native_resource_is_freed_once_and_never_under_a_call(
                 case "kill":
                     system.kill(ref, why="a stranger")
                 case "stop":
-                    await ref.stop()
+                    await ref.stop(timeout_s=math.inf)
                 case "crash" | "release":
                     await ref.cast(end)
                 case _:
