@@ -1,4 +1,4 @@
-"""Sixty-four turns on eight sequences, with all that callers do: typed outcomes, no slot lost, a free loop."""
+"""Sixty-four turns on eight sequences, and all that callers do: typed outcomes, no slot lost, a free loop."""
 
 from __future__ import annotations
 
