@@ -352,8 +352,7 @@ async def _wait_for_items(task_status: trio.TaskStatus[object]) -> None:
     send, receive = trio.open_memory_channel[object](_CAPACITY)
     with send, receive:
         task_status.started(send)
-        async for _ in receive:
-            pass
+        await receive.receive()
 
 
 def _us_since(began_s: float, n: int) -> float:
@@ -361,11 +360,9 @@ def _us_since(began_s: float, n: int) -> float:
 
 
 def _traced_bytes() -> int:
+    gc.collect()
     if not tracemalloc.is_tracing():
-        gc.collect()
         tracemalloc.start()
-    else:
-        gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Callable
 
@@ -199,12 +200,15 @@ def test_a_deadlock_is_a_failure_that_names_who_waits_where() -> None:
 
 def test_a_deadlock_behind_a_shield_does_not_hang() -> None:
     async def scenario() -> None:
-        with trio.CancelScope(shield=True):
-            await trio.sleep_forever()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            with trio.CancelScope(shield=True):
+                await trio.sleep_forever()
 
     with pytest.raises(ScheduleFailed) as failed:
         explore(scenario, strategy=fifo())
     assert isinstance(failed.value.original, Deadlock)
+    assert any("trio's own code in sleep_forever()" in line for line in failed.value.original.blocked)
 
 
 def test_waiting_with_a_deadline_is_no_deadlock() -> None:
@@ -345,8 +349,21 @@ async def test_exploring_inside_a_loop_is_refused() -> None:
 
 
 async def test_other_threads_may_explore_while_a_loop_runs() -> None:
-    exploration = await trio.to_thread.run_sync(lambda: explore(fails_never, strategy=random(0, n_runs=3)))
-    assert exploration.n_runs == 3
+    n_steps = 0
+
+    async def step() -> None:
+        nonlocal n_steps
+        while True:
+            await trio.lowlevel.checkpoint()
+            n_steps += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(step)
+        strategy = random(0, n_runs=20)
+        exploration = await trio.to_thread.run_sync(lambda: explore(fails_never, strategy=strategy))
+        nursery.cancel_scope.cancel()
+    assert exploration.n_distinct > 5
+    assert n_steps > 0
 
 
 def test_an_exploration_inside_another_one_is_refused() -> None:
@@ -418,3 +435,68 @@ def test_a_timer_that_rings_for_ever_does_not_starve_the_others() -> None:
             nursery.cancel_scope.cancel()
 
     explore(scenario, strategy=pct(0, 2, n_runs=20), lets_time_pass=True)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_not_even_a_task_that_catches_everything_hangs_the_exploration() -> None:
+    """Its trio.run is given up as it stands; what Python says about the remains is not our concern."""
+
+    async def scenario() -> None:
+        while True:
+            try:
+                await trio.lowlevel.checkpoint()
+            except BaseException:  # noqa: BLE001 -- the worst citizen of all
+                continue
+
+    with pytest.raises(ScheduleFailed) as failed:
+        explore(scenario, strategy=fifo(), max_ticks=50)
+    assert isinstance(failed.value.original, Livelock)
+    del failed
+    gc.collect()
+    assert explore(fails_never, strategy=fifo()).n_runs == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_not_even_a_wait_that_cannot_be_aborted_hangs_the_exploration() -> None:
+    async def scenario() -> None:
+        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+
+    with pytest.raises(ScheduleFailed) as failed:
+        explore(scenario, strategy=fifo())
+    assert isinstance(failed.value.original, Deadlock)
+    del failed
+    gc.collect()
+
+
+def test_an_error_in_a_nursery_is_told_by_its_own_name() -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError("the first line\nand more")
+
+    async def scenario() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+
+    with pytest.raises(ScheduleFailed, match="ZeroDivisionError: the first line\n") as failed:
+        explore(scenario, strategy=fifo())
+    assert isinstance(failed.value.original, ExceptionGroup)
+
+
+def test_a_search_that_meets_other_choices_than_before_is_called_out() -> None:
+    n_runs = 0
+
+    async def scenario() -> None:
+        nonlocal n_runs
+        n_runs += 1
+        async with trio.open_nursery() as nursery:
+            for _ in range(2 if n_runs < 2 else 1):
+                nursery.start_soon(trio.lowlevel.checkpoint)
+
+    with pytest.raises(UncontrolledNondeterminism, match="other runnable tasks"):
+        explore(scenario, strategy=dfs())
+
+
+def test_a_bug_has_a_depth_of_one_at_least() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        pct(0, 0)

@@ -61,3 +61,8 @@ def test_a_second_installation_is_refused_and_changes_nothing() -> None:
             raise AssertionError("not reached")
         assert trio_run._r is not before
     assert trio_run._r is before
+
+
+def test_a_trio_without_its_run_module_is_refused() -> None:
+    with pytest.raises(UnknownScheduler, match=r"no trio\._core\._gone"):
+        SchedulerHooks.of_trio("trio._core._gone")

@@ -65,12 +65,16 @@ class SchedulerHooks:
     trio_version: str
 
     @classmethod
-    def of_trio(cls) -> SchedulerHooks:
-        """Return the hooks of the installed trio, not yet checked."""
+    def of_trio(cls, module_name: str = "trio._core._run") -> SchedulerHooks:
+        """Return the hooks of the installed trio, not yet checked.
+
+        Raises:
+            UnknownScheduler: There is no such module.
+        """
         try:
-            module = importlib.import_module("trio._core._run")
+            module = importlib.import_module(module_name)
         except ImportError as error:
-            raise UnknownScheduler(trio_version=trio.__version__, problem="no trio._core._run") from error
+            raise UnknownScheduler(trio_version=trio.__version__, problem=f"no {module_name}") from error
         return cls(run_module=module, trio_version=trio.__version__)
 
     @contextmanager

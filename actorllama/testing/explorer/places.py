@@ -27,7 +27,7 @@ def living_tasks() -> Iterator[trio.lowlevel.Task]:
 
 def is_trios_own(task: trio.lowlevel.Task) -> bool:
     """Tell whether trio itself runs this task."""
-    return task.name.startswith(("trio.", "<init>", "<TrioToken"))
+    return task.name.startswith(("<init>", "<TrioToken"))
 
 
 def name_of(task: trio.lowlevel.Task) -> str:

@@ -232,6 +232,8 @@ class _Run:
         elif self.phase is _Phase.EXPLORING:
             self._found(Deadlock(blocked=self._standing()))
         else:
+            self.n_ticks += 1
+            self._check([])
             self._force([])
 
     def _n_io_waits(self) -> int:
