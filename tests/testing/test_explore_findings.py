@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_deadlock_is_a_failure_that_names_who_waits_where() -> None:
     assert isinstance(deadlock, Deadlock)
     waiting = [line for line in deadlock.blocked if line.startswith("eat ")]
     assert len(waiting) == 2
-    assert all(".acquire()" in line and "test_explore.py:" in line for line in waiting)
+    assert all(".acquire()" in line and "test_explore_findings.py:" in line for line in waiting)
 
 
 def test_a_deadlock_behind_a_shield_does_not_hang() -> None:
@@ -156,7 +157,7 @@ def test_runs_are_compared_on_request() -> None:
 
 def test_waiting_for_a_thread_is_called_out() -> None:
     async def scenario() -> None:
-        await trio.to_thread.run_sync(lambda: None)
+        await trio.to_thread.run_sync(lambda: threading.Event().wait(0.02))
 
     with pytest.raises(UncontrolledNondeterminism, match="thread"):
         explore(scenario, strategy=fifo())
