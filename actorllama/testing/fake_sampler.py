@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-from actorllama.errors import StateError
+from actorllama.errors import RequestError, StateError
 from actorllama.native import SamplerRecord, SamplingParams
 from actorllama.native.rng import uniform
+from actorllama.native.sampling import CHAIN
 from actorllama.testing.fake_language import N_VOCAB
 
 __all__ = ["FakeSampler"]
@@ -24,7 +25,12 @@ class FakeSampler:
     def __init__(
         self, params: SamplingParams, history: Sequence[int], *, on_freed: Callable[[], None]
     ) -> None:
-        """Begin with the prompt as history."""
+        """Begin with the prompt as history.
+
+        Raises:
+            RequestError: The parameters use a stage that this sampler does not have.
+        """
+        _refuse_other_stages(params)
         self._params = params
         self._history = list(history)
         self._on_freed = on_freed
@@ -113,6 +119,25 @@ class FakeSampler:
         drawn = uniform(self._params.seed, self._n_draws) * sums[-1]
         self._n_draws += 1
         return next((token for (token, _), upto in zip(kept, sums, strict=True) if drawn < upto), kept[-1][0])
+
+
+def _refuse_other_stages(params: SamplingParams) -> None:
+    """Ignoring a stage would make a test pass that should not."""
+    others = {
+        "dry_multiplier": params.has_dry,
+        "xtc_probability": params.has_xtc,
+        "mirostat": params.mirostat != 0,
+        "adaptive_target": params.adaptive_target >= 0,
+        "dynatemp_range": params.dynatemp_range != 0,
+        "top_n_sigma": params.top_n_sigma > 0,
+        "min_keep": params.min_keep != 0,
+        "samplers": params.samplers != CHAIN,
+    }
+    for name, is_used in others.items():
+        if is_used:
+            raise RequestError(
+                field=name, value=getattr(params, name), reason="the fake sampler has no such stage"
+            )
 
 
 def _softmax(logits: list[float]) -> list[float]:

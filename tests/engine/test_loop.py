@@ -169,6 +169,17 @@ def test_a_slow_reader_holds_back_its_own_turn_and_no_other() -> None:
         assert rig.outcome(1) == rig.expected(1)
 
 
+def test_credit_that_is_granted_adds_to_what_is_left() -> None:
+    with open_loop(FakeBackend(ENDLESS)) as rig:
+        rig.start(1, "slow", max_tokens=50, credit=5)
+        rig.run(n_steps=2)
+        rig.grant(1, 3)
+        rig.grant(1, 1)
+        rig.run()
+
+        assert sum(piece.n_tokens for report in rig.reports for piece in report.pieces) == 9
+
+
 def test_a_prompt_is_computed_also_when_there_is_no_credit_for_text() -> None:
     with open_loop(n_batch=16) as rig:
         rig.start(1, "p" * 40, max_tokens=4, credit=1)
