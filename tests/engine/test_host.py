@@ -73,11 +73,14 @@ def test_a_loop_whose_step_fails_is_taken_away_and_its_owner_told() -> None:
         backend.faults.fail_decode(-3, nth=3)
         seat = host.attach(rig.loop, on_failed=on_failed)
         host.attach(other.loop, on_failed=fail_the_test)
-        on_thread(host, seat, rig, lambda: rig.start(1, "doubt", max_tokens=50))
+        on_thread(host, seat, rig, lambda: rig.start(1, "doubt", max_tokens=10_000))
         assert told.wait(4)
+        n_batches = len(backend.batches)
+        host.run(lambda: None).result(timeout=5)
 
         assert [type(error) for error in failures] == [DecodeError]
         assert backend.ledger.n_open("sampler") == 0, "its loop was closed"
+        assert (len(backend.batches), rig.ends) == (n_batches, {}), "nobody steps it any more"
         # The host lives on: the other loop takes turns.
         host.run(lambda: other.start(1, "goes on", max_tokens=3)).result(timeout=5)
         while not host.run(lambda: 1 in other.ends).result(timeout=5):
