@@ -189,17 +189,14 @@ async def _rounds(
 
 async def _runtime_rate(options: DecodeBenchOptions, model: Model, index: int) -> float:
     results: list[TurnResult] = []
-    # No turn may end early: the end tokens are forbidden.
-    bias = dict.fromkeys(model.end_tokens, float("-inf"))
-
     async def take(number: int) -> None:
         prompt = list(_prompt(number))
         seed = 1000 * index + number
         n = options.n_tokens + 1
         if not options.is_streamed:
-            results.append(await model.complete(prompt, max_tokens=n, seed=seed, logit_bias=bias))
+            results.append(await model.complete(prompt, max_tokens=n, seed=seed))
             return
-        async with model.stream(prompt, max_tokens=n, seed=seed, logit_bias=bias) as turn:
+        async with model.stream(prompt, max_tokens=n, seed=seed) as turn:
             async for _piece in turn:
                 pass
         results.append(turn.result)

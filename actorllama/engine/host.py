@@ -74,7 +74,7 @@ class EngineHost:
 
     def __init__(self, *, name: str = "actorllama-engine", clock: Callable[[], float] = perf_counter) -> None:
         """Make the host; ``start`` makes its thread. A step costs the seconds that ``clock`` tells."""
-        self._clock = clock
+        self.clock = clock
         self._queue: SimpleQueue[HostMessage] = SimpleQueue()
         self._seats: list[Seat] = []
         self._is_closing = False
@@ -141,13 +141,13 @@ class EngineHost:
     def _advance(self, *, waits: bool) -> Literal["busy", "idle", "closed"]:
         """Handle one message, else take one step; without either, wait for a message or say so."""
         seat = self._next_seat()
+        if seat is not None and self._queue.empty():
+            self._step(seat)
+            return "busy"
         try:
             message = self._queue.get(block=waits and seat is None)
         except Empty:
-            if seat is None:
-                return "idle"
-            self._step(seat)
-            return "busy"
+            return "idle"  # only one who does not wait comes here
         if isinstance(message, _Close):
             self._finish()
             return "closed"
@@ -165,6 +165,10 @@ class EngineHost:
                 self._handle(message)
 
     def _next_seat(self) -> Seat | None:
+        if len(self._seats) == 1:
+            seat = self._seats[0]
+            seat.was_runnable = seat.loop.is_runnable
+            return seat if seat.was_runnable else None
         runnable = [seat for seat in self._seats if seat.loop.is_runnable]
         if not runnable:
             return None
@@ -180,12 +184,12 @@ class EngineHost:
         return min(runnable, key=lambda seat: seat.used_s)
 
     def _step(self, seat: Seat) -> None:
-        began = self._clock()
+        began = self.clock()
         try:
             seat.loop.step()
         except Exception as exc:  # noqa: BLE001 - told to the owner, who crashes with it
             self._fail(seat, exc)
-        seat.used_s += (self._clock() - began) / seat.weight
+        seat.used_s += (self.clock() - began) / seat.weight
 
     def _handle(self, message: _Attach | _Detach | _Apply | _Run) -> None:
         match message:

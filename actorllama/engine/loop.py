@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from time import perf_counter
 
@@ -33,12 +34,28 @@ class EngineLoop:
         vocabulary: Vocabulary,
         post: Callable[[StepReport], None],
         n_mixed: int,
+        post_interval_s: float = 0.0,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Run turns on ``context``; ``n_mixed`` bounds prompt tokens in a step that also decodes."""
+        """Run turns on ``context``.
+
+        Args:
+            context: What computes; this loop is its only user.
+            vocabulary: The model's.
+            post: Gets the reports.
+            n_mixed: Prompt tokens at most in a step that also decodes.
+            post_interval_s: Text that comes within this time of a report waits for the next one. Waking
+                the event loop and its readers for every step of a small model costs 3 to 8 % of its speed.
+            clock: Measures that time.
+        """
         self._context = context
         self._vocabulary = vocabulary
         self._post = post
         self._n_mixed = n_mixed
+        self._post_interval_s = post_interval_s
+        self._clock = clock
+        self._posted_at_s = -math.inf
+        self._is_urgent = False
         self._facts = context.facts
         self._live: dict[int, LiveTurn] = {}
         self._by_seq: dict[int, LiveTurn] = {}
@@ -170,6 +187,7 @@ class EngineLoop:
             self._n_prefilled += chunk.n_tokens
             if turn.n_prompt_left == 0:
                 turn.first_token_at_s = now_s
+                self._is_urgent = True
                 choosing.append(turn)
         if not choosing:
             return
@@ -227,8 +245,15 @@ class EngineLoop:
         self._flush()
 
     def _flush(self) -> None:
+        """Post what there is, unless it may wait: no end does, no first token, nor the text before a pause."""
         if not self._pieces and not self._ended:
             return
+        now_s = self._clock()
+        may_wait = not (self._ended or self._is_urgent) and self.is_runnable
+        if may_wait and now_s - self._posted_at_s < self._post_interval_s:
+            return
+        self._is_urgent = False
+        self._posted_at_s = now_s
         report = StepReport(
             pieces=tuple(self._pieces), ended=tuple(self._ended), statistics=self.statistics()
         )

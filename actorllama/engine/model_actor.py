@@ -210,6 +210,8 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             vocabulary=opened.model.vocabulary,
             post=post,
             n_mixed=self._spec.engine_options.n_mixed,
+            post_interval_s=self._spec.engine_options.post_interval_s,
+            clock=host.clock,
         )
         self._host = host
         self._seat = host.attach(

@@ -29,6 +29,13 @@ class EngineOptions:
         at_least=2,
         at_most=1 << 16,
     )
+    post_interval_s: float = option(
+        0.01,
+        doc="Text that comes within this time of the last report is told with the next; 0 tells every step.",
+        unit="s",
+        at_least=0.0,
+        at_most=1.0,
+    )
     unload_grace_s: float = option(
         10.0,
         doc="Seconds that running turns get to end when their model is unloaded.",

@@ -27,8 +27,7 @@ Rows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 _GGML_TYPES = {
     "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,
 }  # fmt: skip
-_get_logits = held_gil("llama_get_logits")
-_get_logits_ith = held_gil("llama_get_logits_ith")
+_get_logits = held_gil("llama_get_logits", restype=ctypes.c_void_p)
 _seq_rm = held_gil("llama_memory_seq_rm")
 _seq_pos_min = held_gil("llama_memory_seq_pos_min")
 _seq_pos_max = held_gil("llama_memory_seq_pos_max")
@@ -68,7 +67,9 @@ class LlamaContext:
 
         self._lease = Lease(what=f"context of {model_facts.name or model_facts.path}", free=free)
         self._n_outputs = 0
-        self._rows: Rows | None = None
+        self._has_rows = False
+        self._rows_at = (0, 0)
+        self._rows: Rows = np.zeros((0, 0), dtype=np.float32)
         self._make_buffers(self._facts.n_batch)
 
     @property
@@ -87,6 +88,8 @@ class LlamaContext:
             raise StateError(
                 operation="decode", reason=f"a batch of {n} tokens, 1 to {self._facts.n_batch} fit"
             )
+        if not n == len(batch.positions) == len(batch.seq_ids):  # numpy would stretch a column of one
+            raise StateError(operation="decode", reason="the columns of the batch differ in length")
         self._tokens[:n] = batch.tokens
         self._positions[:n] = batch.positions
         self._seq_ids[:n] = batch.seq_ids
@@ -98,22 +101,26 @@ class LlamaContext:
         if code != 0:
             raise DecodeError(code=code, is_retryable=code == 1)
         self._n_outputs = len(batch.outputs)
-        self._rows = None
+        self._has_rows = False
 
     def logits(self) -> Rows:
         """Return the last batch's logits, shape ``(n_outputs, n_vocab)``, float32.
 
         A view into llama.cpp's own buffer: valid until the next ``decode``, and nothing is copied.
         """
-        rows = self._rows
-        if rows is None:
+        if not self._has_rows:
             with self._lease.use():
-                pointer = _get_logits(self._handle)
-            if not pointer:
+                address = _get_logits(self._handle)
+            if not address or not self._n_outputs:
                 raise StateError(operation="logits", reason="the last batch asked for none")
-            shape = (self._n_outputs, self._n_vocab)
-            rows = self._rows = np.ctypeslib.as_array(pointer, shape=shape)
-        return rows
+            # llama.cpp keeps its buffer from step to step; making a view of it anew costs 50 µs.
+            if (address, self._n_outputs) != self._rows_at:
+                self._rows_at = (address, self._n_outputs)
+                n_values = self._n_outputs * self._n_vocab
+                values = (ctypes.c_float * n_values).from_address(address)
+                self._rows = np.ctypeslib.as_array(values).reshape(self._n_outputs, self._n_vocab)
+            self._has_rows = True
+        return self._rows
 
     def sample(self, samplers: Sequence[NativeSampler], rows: Sequence[int]) -> list[int]:
         """Choose and accept a token for each pair of sampler and logits row of the last batch."""

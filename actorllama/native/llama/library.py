@@ -13,17 +13,18 @@ from actorllama.native.llama.log_router import log_router
 __all__ = ["LlamaLibrary", "held_gil"]
 
 
-def held_gil(name: str) -> ctypes._FuncPointer:
+def held_gil(name: str, *, restype: type | None = None) -> ctypes._FuncPointer:
     """Return a llama.cpp function that is called without letting go of the GIL.
 
     ctypes releases the GIL around each call; for a call of a microsecond that only invites the event
     loop's thread to take it, and the engine then waits for it to come back. Long calls
-    (``llama_decode``, state copies, loading) use the ordinary binding.
+    (``llama_decode``, state copies, loading) use the ordinary binding. ``restype`` overrides the
+    binding's own: an address is cheaper to handle than a typed pointer.
     """
     original = getattr(llama_cpp.llama_cpp, name)
     function = getattr(_py_library, name)
     function.argtypes = original.argtypes
-    function.restype = original.restype
+    function.restype = restype or original.restype
     return function
 
 

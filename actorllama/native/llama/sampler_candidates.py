@@ -13,6 +13,8 @@ __all__ = ["Candidates"]
 
 _RECORD = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 _N_BLOCKS = 64
+_MANY = 8
+_SLACK = 0.3
 
 
 class Candidates:
@@ -25,6 +27,7 @@ class Candidates:
 
     def __init__(self) -> None:
         """Begin with room for what top-k usually leaves."""
+        self._guess = np.inf
         self._grow(1024)
 
     @property
@@ -62,24 +65,39 @@ class Candidates:
         self.fill(row, ids if len(ids) else np.zeros(1, dtype=np.int64))
 
     def fill_best(self, row: Row, k: int) -> None:
-        """Take the k best tokens and some more.
+        """Take the k best tokens, and those that tie with the k-th.
 
-        Split the row into groups; the k-th largest group maximum is a bound that at least k tokens
-        reach. 12 µs instead of 25 for the whole of a 32k vocabulary, and the filters then see some 50
-        records instead of 32,000.
+        The bound that held for the row before is tried first: if at least k tokens reach it, and not
+        too many, one pass over the row is enough. Else split the row into groups; the k-th largest
+        group maximum is a bound that at least k tokens reach. Either way the exact k-th value then
+        decides, so what is taken does not depend on earlier rows.
         """
         n_groups = len(row) // _N_BLOCKS
         if k >= n_groups // 2:
             self.fill_all(row)
             return
+        ids = (row >= self._guess).nonzero()[0]
+        if not k <= len(ids) <= _MANY * k:
+            ids = self._reaching(row, k, n_groups)
+            if len(ids) < k:  # NaN in the logits compares false
+                self.fill_all(row)
+                return
+        values = row[ids]
+        kth = np.partition(values, len(ids) - k)[len(ids) - k]
+        if kth == -np.inf:
+            self.fill_all(row)
+            return
+        # Somewhat below the k-th value, so that the next row, which is alike, has k above it.
+        self._guess = float(kth) - _SLACK * (float(values.max()) - float(kth))
+        self.fill(row, ids[values >= kth])
+
+    @staticmethod
+    def _reaching(row: Row, k: int, n_groups: int) -> Ids:
+        """Return at least k tokens that contain the k best; fewer only where there is NaN."""
         width = n_groups * _N_BLOCKS
         maxima = np.maximum.reduce(row[:width].reshape(_N_BLOCKS, n_groups), axis=0)
         bound = np.partition(maxima, n_groups - k)[n_groups - k]
-        ids = (row >= bound).nonzero()[0]
-        if len(ids) < k or bound == -np.inf:  # NaN in the logits compares false
-            self.fill_all(row)
-        else:
-            self.fill(row, ids)
+        return (row >= bound).nonzero()[0]
 
     def keep(self, order: np.ndarray[tuple[int], np.dtype[np.intp]]) -> None:
         """Keep these candidates, in this order."""
