@@ -152,6 +152,9 @@ class EngineLoop:
                 prefilling.append(PrefillView(turn.command.seq_id, n_left))
             elif turn.credit is None or turn.credit > 0:
                 decoding.append(turn.command.seq_id)
+        # llama.cpp computes streams in the order of their ids and swaps whole logits rows afterwards to
+        # restore the order that it was given: 150 µs a step at 32 sequences, nothing if it is the same.
+        decoding.sort()
         return plan_step(decoding, prefilling, n_batch=self._facts.n_batch, n_mixed=self._n_mixed)
 
     def _batch(self, plan: StepPlan) -> StepBatch:
