@@ -104,7 +104,6 @@ class _Talk:
                     await self._reply(model, text, interrupts)
             if interrupts.must_leave:
                 return interrupts.exit_code
-            interrupts.forget()
 
     async def _next_line(self, interrupts: Interrupts) -> str | Leave:
         line: str | Leave = Leave()
@@ -125,6 +124,11 @@ class _Talk:
             on_text=lambda _, piece: say_piece(piece),
             interrupts=interrupts,
         )
+        was_stopped = outcome.result is None and outcome.error is None
+        if was_stopped or self.is_terminal:
+            # What the signal asked for is done. A person who was a moment too late did not mean the chat; a
+            # script's signal between two lines did.
+            interrupts.forget_ctrl_c()
         if outcome.text or outcome.error is None:
             say()
         if outcome.error is not None:

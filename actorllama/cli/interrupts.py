@@ -47,9 +47,10 @@ class Interrupts:
         """Whether it was no mere Ctrl-C: who sends SIGTERM wants the process to end."""
         return self.received is not None and self.received != signal.SIGINT
 
-    def forget(self) -> None:
-        """Count from the beginning again: what the signal asked for is done, and the command goes on."""
-        self.received = None
+    def forget_ctrl_c(self) -> None:
+        """Count from the beginning again: what Ctrl-C asked for is done, and the command goes on."""
+        if not self.must_leave:
+            self.received = None
 
     @contextmanager
     def stopping(self, *, also: Callable[[], None] | None = None) -> Generator[None, None, None]:

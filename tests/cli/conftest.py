@@ -6,14 +6,14 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import pytest
 
 from actorllama.cli import main
 from actorllama.demo import model_path
-from tests.cli.shell import TIMEOUT_S, Done, Invoke, Spawn, command_line
+from tests.cli.shell import TIMEOUT_S, Done, Invoke, Spawn, Start, command_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,6 +58,24 @@ def spawn() -> Spawn:
         return Done(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
 
     return run
+
+
+@pytest.fixture
+def start() -> Generator[Start, None, None]:
+    """Start commands and look after them."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(*argv: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            command_line(*argv), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate(timeout=TIMEOUT_S)
 
 
 @pytest.fixture

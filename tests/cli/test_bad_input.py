@@ -12,14 +12,12 @@ import pytest
 from attrs import field, frozen
 
 from actorllama.demo import model_path
-from tests.cli.shell import Invoke, Spawn
+from tests.cli.shell import Invoke, Spawn, demo_with_template
 
 Content = bytes | Callable[[Path], object]
 """What a file holds, or who makes it."""
 
 DEMO = model_path().read_bytes()
-TEMPLATE_AT = DEMO.index(b"{% for message in messages %}")
-TEMPLATE_BYTES = struct.unpack_from("<Q", DEMO, TEMPLATE_AT - 8)[0]
 
 
 def gguf(**metadata: str) -> bytes:
@@ -38,11 +36,6 @@ def demo_with(old: bytes, new: bytes) -> bytes:
     assert len(old) == len(new)
     assert DEMO.count(old) >= 1
     return DEMO.replace(old, new, 1)
-
-
-def demo_with_template(template: str) -> bytes:
-    padded = template.ljust(TEMPLATE_BYTES).encode()
-    return DEMO[:TEMPLATE_AT] + padded + DEMO[TEMPLATE_AT + TEMPLATE_BYTES :]
 
 
 @frozen(kw_only=True)

@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
 
 import pytest
 
-from tests.cli.shell import TIMEOUT_S, Spawn, command_line
+from tests.cli.shell import TIMEOUT_S, Spawn, Start
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
@@ -37,14 +36,9 @@ def test_the_last_line_needs_no_end(spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_wait_for_a_line(number: signal.Signals, code: int) -> None:
+def test_a_signal_ends_the_wait_for_a_line(start: Start, number: signal.Signals, code: int) -> None:
     read_end, write_end = os.pipe()
-    chat = subprocess.Popen(
-        command_line("chat", "--temperature", "0"),
-        stdin=read_end,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    chat = start("chat", "--temperature", "0", stdin=read_end)
     os.write(write_end, b"What is 2 + 3?\n")
     assert chat.stdout is not None
     assert chat.stdout.readline() == b"2 + 3 = 5.\n"  # from here on it waits for a line

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import TIMEOUT_S, Invoke, Spawn, command_line
+from tests.cli.shell import TIMEOUT_S, Invoke, Spawn, Start, command_line
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
@@ -100,10 +100,6 @@ def test_a_reply_that_takes_too_long_is_given_up(invoke: Invoke) -> None:
     assert "did not end within 0.05 s" in done.err
 
 
-def start(*argv: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command_line(*argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
 def wait_until_it_decodes(process: subprocess.Popen[bytes]) -> None:
     """Wait for the engine's step events in the log, and then read on in the background."""
     assert process.stderr is not None
@@ -114,7 +110,9 @@ def wait_until_it_decodes(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_the_replies_and_keeps_what_was_said(number: signal.Signals, code: int) -> None:
+def test_a_signal_stops_the_replies_and_keeps_what_was_said(
+    start: Start, number: signal.Signals, code: int
+) -> None:
     process = start("--log-level", "debug", "--log-format", "json", *ENDLESS)
     wait_until_it_decodes(process)
     process.send_signal(number)
@@ -126,7 +124,7 @@ def test_a_signal_stops_the_replies_and_keeps_what_was_said(number: signal.Signa
     assert b"Traceback" not in err
 
 
-def test_a_second_ctrl_c_leaves_at_once() -> None:
+def test_a_second_ctrl_c_leaves_at_once(start: Start) -> None:
     process = start("--log-level", "debug", "--log-format", "json", *ENDLESS)
     wait_until_it_decodes(process)
     process.send_signal(signal.SIGINT)
@@ -138,7 +136,7 @@ def test_a_second_ctrl_c_leaves_at_once() -> None:
     assert b"turns, " not in err
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(spawn: Spawn) -> None:
+def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     done = subprocess.run(

@@ -11,10 +11,11 @@ import termios
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import command_line
+from tests.cli.shell import command_line, demo_with_template
 
 TIMEOUT_S = 20
 
@@ -82,6 +83,7 @@ def terminal(*argv: str, env: Mapping[str, str] | None = None) -> Generator[Term
         os.close(descriptor)
 
 
+WITHOUT_END = ("--max-tokens", "100000", "--ctx", "100000", "--n-seq", "2")
 CHAT = ("chat", "--temperature", "0")
 
 
@@ -128,6 +130,18 @@ def test_ctrl_c_at_the_prompt_leaves() -> None:
         assert screen.wait() == 130, screen.seen
 
 
+def test_ctrl_c_stops_a_reply_and_the_chat_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "endless.gguf").write_bytes(demo_with_template("a"))
+    with terminal(*CHAT, str(tmp_path / "endless.gguf"), *WITHOUT_END) as screen:
+        screen.wait_for(PROMPT)
+        screen.type(b"Hello\r")
+        screen.wait_for(b"aaaaaaaa")
+        screen.type(CTRL_C)
+        screen.wait_for(PROMPT)
+        screen.type(b"/quit\r")
+        assert screen.wait() == 0, screen.seen
+
+
 def test_sigterm_at_the_prompt_leaves_the_terminal_in_order() -> None:
     with terminal(*CHAT) as screen:
         screen.wait_for(PROMPT)
@@ -137,19 +151,7 @@ def test_sigterm_at_the_prompt_leaves_the_terminal_in_order() -> None:
 
 
 def test_ctrl_c_stops_the_replies_in_their_panels() -> None:
-    endless = (
-        "run",
-        "--raw",
-        "--temperature",
-        "0",
-        "--max-tokens",
-        "100000",
-        "--ctx",
-        "100000",
-        "--n-seq",
-        "2",
-    )
-    with terminal(*endless, "a", "b") as screen:
+    with terminal("run", "--raw", "--temperature", "0", *WITHOUT_END, "a", "b") as screen:
         screen.wait_for(b"aaaaaaaa")
         screen.type(CTRL_C)
         assert screen.wait() == 130, screen.seen
