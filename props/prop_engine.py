@@ -6,7 +6,7 @@ schedule and in virtual time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import trio
@@ -34,7 +34,7 @@ PATIENCE_S = 5.0
 
 
 @asynccontextmanager
-async def open_tree(backend: FakeBackend, **engine: int) -> AsyncIterator[Runtime]:
+async def open_tree(backend: FakeBackend, **engine: int) -> AsyncGenerator[Runtime, None]:
     """Open a runtime whose host steps in a task, and insist that it gives everything back."""
     config = Config(engine=EngineOptions(n_mixed=6, **engine))
     async with (
@@ -146,7 +146,7 @@ async def wait_until_idle(model: Model) -> None:
         status = await model.status()
         if (status.n_free_slots, status.n_live, status.n_queued) == (N_SEQ, 0, 0):
             return
-    raise AssertionError(f"a sequence is lost: {status}")
+    raise AssertionError(f"a sequence is lost: {await model.status()}")
 
 
 @given(programs=programs_of_turns(), schedule=schedules())

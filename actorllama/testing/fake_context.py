@@ -88,13 +88,15 @@ class FakeContext:
         Raises:
             DecodeError: -1 for what llama.cpp's batch check refuses, 1 for a full sequence, 2 after
                 ``abort``, or what the plan says.
-            StateError: The batch is empty or larger than ``n_batch``.
+            StateError: The batch is empty, larger than ``n_batch``, or its columns differ in length.
         """
         n = len(batch.tokens)
         if not 0 < n <= self._facts.n_batch:
             raise StateError(
                 operation="decode", reason=f"a batch of {n} tokens, 1 to {self._facts.n_batch} fit"
             )
+        if not n == len(batch.positions) == len(batch.seq_ids):
+            raise StateError(operation="decode", reason="the columns of the batch differ in length")
         with self._entered("decode"):
             code, gate = self._faults.next_decode()
             if gate is not None:
@@ -228,10 +230,7 @@ class FakeContext:
 
     def _check(self, batch: StepBatch) -> int:
         """Return the code that llama.cpp would give; rules as in ``llama_batch_allocr::init``."""
-        columns = (batch.tokens, batch.positions, batch.seq_ids)
         n = len(batch.tokens)
-        if any(len(column) != n for column in columns):
-            return -1
         if any(not 0 <= token < N_VOCAB for token in batch.tokens):
             return -1
         if any(not 0 <= seq_id < self._facts.n_seq for seq_id in batch.seq_ids):

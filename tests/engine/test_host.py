@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pytest
@@ -11,6 +11,7 @@ import trio
 
 from actorllama.engine.commands import CancelTurn
 from actorllama.engine.host import EngineHost, Seat
+from actorllama.engine.reports import StepReport
 from actorllama.errors import DecodeError, StateError
 from actorllama.ids import TurnId
 from actorllama.testing.fake_backend import FakeBackend
@@ -22,7 +23,7 @@ ENDLESS = FakeLanguage(end_one_in=0)
 
 
 @contextmanager
-def running_host() -> Iterator[EngineHost]:
+def running_host() -> Generator[EngineHost]:
     """Start a host and end it."""
     host = EngineHost()
     host.start()
@@ -50,8 +51,12 @@ def test_a_loop_runs_its_turns_on_the_host_thread() -> None:
     with open_loop() as rig, running_host() as host:
         seat = host.attach(rig.loop, on_failed=fail_the_test)
         ended = threading.Event()
-        post = rig.reports.append
-        rig.loop._post = lambda report: (post(report), ended.set())[0]
+
+        def post(report: StepReport) -> None:
+            rig.reports.append(report)
+            ended.set()
+
+        rig.loop._post = post
         on_thread(host, seat, rig, lambda: rig.start(1, "hello", max_tokens=8))
         assert ended.wait(4)
         host.detach(seat, lambda: None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -64,7 +64,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(backend: FakeBackend, *, n_seq: int = 1, queue_capacity: int = 8) -> AsyncIterator[Desk]:
+async def open_desk(
+    backend: FakeBackend, *, n_seq: int = 1, queue_capacity: int = 8
+) -> AsyncGenerator[Desk, None]:
     """Start a host and a model actor, without a supervisor."""
     backend.language = FakeLanguage(end_one_in=0)
     spec = ModelSpec(

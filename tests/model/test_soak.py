@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,8 @@ async def soak(backend: Backend, path: Path, seed: int) -> tuple[Soak, ModelStat
     async with open_runtime(config, backend=backend) as rt:
         model = await rt.load("soak", path, n_seq=N_SEQ, ctx_per_seq=256)
         callers = Soak(model, seed)
+        gc.collect()
+        gc.freeze()  # what earlier tests have left in memory is not to be collected on our loop
         with guard_loop():
             await callers.run()
             with trio.fail_after(10):
@@ -138,6 +141,8 @@ async def test_models_that_share_the_host_lose_nothing(n_models: int) -> None:
             result = await model.complete("Once upon a time", max_tokens=40, temperature=0.0)
             ended.append((model.name, result.tokens))
 
+        gc.collect()
+        gc.freeze()
         with guard_loop():
             async with trio.open_nursery() as nursery:
                 for model in models:

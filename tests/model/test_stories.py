@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ pytestmark = [
 
 
 @asynccontextmanager
-async def open_stories(*, n_seq: int = 8) -> AsyncIterator[tuple[Runtime, Model]]:
+async def open_stories(*, n_seq: int = 8) -> AsyncGenerator[tuple[Runtime, Model], None]:
     """Open a runtime with the storyteller."""
     async with open_runtime() as rt:
         yield rt, await rt.load("stories", STORIES, n_seq=n_seq, ctx_per_seq=256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,12 @@ def test_the_facts_of_the_demo_model(model: LlamaModel) -> None:
 
 def test_progress_goes_to_one_and_can_stop_a_load(backend: LlamaBackend) -> None:
     seen: list[float] = []
-    backend.load(model_path(), ModelOptions(), lambda f: not seen.append(f)).close()
+
+    def note(fraction: float) -> bool:
+        seen.append(fraction)
+        return True
+
+    backend.load(model_path(), ModelOptions(), note).close()
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     with pytest.raises(ModelLoadError, match="stopped"):
@@ -116,7 +122,7 @@ def test_tokenising_is_safe_from_many_threads(model: LlamaModel) -> None:
     texts = [f"thread {index} says hello " * 20 for index in range(32)]
     alone = [prompt_of(model, text) for text in texts]
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda text: prompt_of(model, text), texts)) == alone
+        assert list(pool.map(partial(prompt_of, model), texts)) == alone
 
 
 def test_sequences_do_not_know_of_each_other(model: LlamaModel, context: LlamaContext) -> None:

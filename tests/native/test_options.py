@@ -27,7 +27,7 @@ from actorllama.native.options import KV_TYPES
 )
 def test_what_llama_cpp_could_not_do_is_refused_by_name(given: dict[str, object], named: str) -> None:
     with pytest.raises((TypeError, ValueError), match=named):
-        evolve(ContextOptions(), **given)
+        evolve(ContextOptions(), **given)  # type: ignore[arg-type]  # bad on purpose
 
 
 def test_every_kv_type_is_admitted() -> None:
@@ -50,4 +50,4 @@ def test_a_batch_has_room_for_every_sequence_and_a_prompt() -> None:
 @pytest.mark.parametrize("given", [{"n_gpu_layers": -2}, {"use_mmap": 1}, {"check_tensors": None}])
 def test_model_options_are_checked_too(given: dict[str, object]) -> None:
     with pytest.raises((TypeError, ValueError)):
-        evolve(ModelOptions(), **given)
+        evolve(ModelOptions(), **given)  # type: ignore[arg-type]  # bad on purpose

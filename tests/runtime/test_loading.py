@@ -270,6 +270,7 @@ async def test_a_crash_while_unloading_ends_it_and_loads_nothing_again(fake_back
     fake_backend.faults.fail_decode(-3, nth=3)
     async with open_runtime(backend=fake_backend) as rt:
         await load(rt)
+        model = rt.model("fake")
         async with trio.open_nursery() as nursery:
             client = await held_in_a_turn(rt, nursery, gate)
 
@@ -278,7 +279,7 @@ async def test_a_crash_while_unloading_ends_it_and_loads_nothing_again(fake_back
                     await rt.unload("fake", grace_s=3)
 
             nursery.start_soon(unload)
-            while (await rt.model("fake").status()).state != ModelState.DRAINING.value:
+            while (await model.status()).state != ModelState.DRAINING.value:
                 await trio.lowlevel.checkpoint()
             gate.release()
         assert client.outcome is ModelUnavailable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -43,7 +43,7 @@ def backend(fake_backend: FakeBackend) -> FakeBackend:
 @asynccontextmanager
 async def open_model(
     backend: FakeBackend, *, n_seq: int = N_SEQ, bus: Bus | None = None, **engine: int
-) -> AsyncIterator[tuple[Runtime, Model]]:
+) -> AsyncGenerator[tuple[Runtime, Model], None]:
     """Open a runtime with one model."""
     config = Config(engine=EngineOptions(**engine))
     async with open_runtime(config, backend=backend, bus=bus) as rt:
