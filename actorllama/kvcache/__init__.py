@@ -1,0 +1,71 @@
+"""Saved sequence states: what a snapshot is, and the places where snapshots live.
+
+**What lives here.** `Snapshot`: a turn boundary as a frozen value, and its bytes (`decode`, ``header.py``).
+`RamTier`: a budget, pins, eviction with ageing. `DiskTier`: files under a root that several processes may
+share (``publish.py`` is the protocol, ``directory.py`` the index, ``reserve.py`` the quota, ``sweep.py``
+the clearing up, ``reading.py`` the doubt). `SnapshotStore`: both behind one face, with write-behind.
+`FileSystem`: the seam to the system, so that tests can fail or die at any call.
+
+**Who owns it and what always holds.** A `SnapshotStore` and its `RamTier` have one owner; a `DiskTier`
+may be used by any thread of any process. A cache is a cache: what is damaged, foreign or unreadable is a
+miss, an event, and a quarantined file. Nothing that was announced is lost by the death of a process at
+any step; nothing is restored that does not have its digests. Tiers never exceed their limit, and count
+every byte. Content is addressed by (namespace, tokens, sampler): the caller's namespace must name
+everything that shapes KV.
+
+**What it may import.** ``errors``, ``options``, ``telemetry``, attrs and the standard library. Not trio,
+not ``llama_cpp``, not ``native``: bytes in, bytes out, and synchronous. What KV bytes must look like for
+llama.cpp is ``native/state_layout.py``'s question, asked before they reach it.
+
+**Why this way, and what we refused.** Immutable content-addressed files make sharing idempotent: who
+comes second verifies and adopts. The files are the only truth; an index beside them (SQLite, as
+diskcache has) would be a second one to keep in step. No mmap: a file cut short under a mapping is a
+SIGBUS. No pickle: bytes from a disk are never trusted. No retry of a failed fsync. Names are added by
+linking, which cannot overwrite, and everything that takes a published name away holds the root's lock
+and looks once more first. blake2b rather than a CRC, for a digest is also what a MAC can be made of.
+
+**Read next.** ``snapshot.py``, ``header.py``; then ``publish.py`` and ``directory.py``; ``store.py`` last.
+"""
+
+from __future__ import annotations
+
+from actorllama.kvcache.disk import DiskTier
+from actorllama.kvcache.eviction import Candidate, plan_eviction
+from actorllama.kvcache.file_system import FileFacts, FileSystem
+from actorllama.kvcache.header import FORMAT_VERSION, HEADER_BYTES, SECTIONS, Buffer
+from actorllama.kvcache.options import CacheOptions
+from actorllama.kvcache.owner import Owner
+from actorllama.kvcache.posix import PosixFileSystem
+from actorllama.kvcache.publish import How
+from actorllama.kvcache.ram import RamTier
+from actorllama.kvcache.reports import CheckReport, DiskStatistics, RamStatistics, StoreStatistics
+from actorllama.kvcache.snapshot import Snapshot, content_key, decode
+from actorllama.kvcache.store import Hit, SnapshotStore, TierName, WriteJob
+
+__all__ = [
+    "FORMAT_VERSION",
+    "HEADER_BYTES",
+    "SECTIONS",
+    "Buffer",
+    "CacheOptions",
+    "Candidate",
+    "CheckReport",
+    "DiskStatistics",
+    "DiskTier",
+    "FileFacts",
+    "FileSystem",
+    "Hit",
+    "How",
+    "Owner",
+    "PosixFileSystem",
+    "RamStatistics",
+    "RamTier",
+    "Snapshot",
+    "SnapshotStore",
+    "StoreStatistics",
+    "TierName",
+    "WriteJob",
+    "content_key",
+    "decode",
+    "plan_eviction",
+]

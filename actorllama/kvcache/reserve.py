@@ -1,0 +1,104 @@
+"""Room for a file that is to come: reserved within the limit, before its first byte is written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from attrs import frozen
+
+from actorllama.errors import TierFull
+from actorllama.kvcache.directory import Directory, KnownFile, Temporary
+from actorllama.kvcache.eviction import Candidate, plan_eviction
+from actorllama.kvcache.layout import temporary_name
+from actorllama.kvcache.sweep import sweep
+
+__all__ = ["Limits", "reserve"]
+
+_N_ROUNDS = 3  # a plan is made again if a victim was used meanwhile, but not for ever
+
+
+@frozen(kw_only=True)
+class Limits:
+    """What bounds a root; all processes that share one should agree."""
+
+    limit_bytes: int
+    temporary_age_s: float
+
+
+def reserve(
+    directory: Directory,
+    key: str,
+    *,
+    n_bytes: int,
+    limits: Limits,
+    on_gone: Callable[[KnownFile], None],
+) -> Temporary:
+    """Make room for a file, evicting if need be, and create it under a temporary name.
+
+    The lock is held meanwhile, so that two processes do not both take the last room.
+
+    Args:
+        directory: The root.
+        key: Whose file it will be.
+        n_bytes: Its length.
+        limits: The bounds.
+        on_gone: Told of each file that was evicted or swept.
+
+    Raises:
+        TierFull: Unfinished files of others leave no room for it, or it is larger than the limit.
+        OSError: The system refused.
+    """
+    if n_bytes > limits.limit_bytes:
+        raise TierFull(tier="disk", needed_bytes=n_bytes, limit_bytes=limits.limit_bytes)
+    with directory.locked():
+        directory.refresh()
+        if directory.used_bytes + n_bytes > limits.limit_bytes:
+            for one in sweep(directory, temporary_age_s=limits.temporary_age_s):
+                on_gone(one)
+            directory.refresh()
+        for one in _plan_fresh(directory, n_bytes, limits.limit_bytes):
+            with contextlib.suppress(FileNotFoundError):  # the whole root may be going
+                directory.files.unlink(one.path)
+                on_gone(one)
+        return directory.create(temporary_name(key, directory.files.owner()), n_bytes)
+
+
+def _plan_fresh(directory: Directory, n_bytes: int, limit_bytes: int) -> list[KnownFile]:
+    """Plan on what is known, look at the victims again, and plan anew where one has been used since."""
+    victims: list[KnownFile] = []
+    for _ in range(_N_ROUNDS):
+        victims = _plan(directory, n_bytes, limit_bytes)
+        stale = [one for one in victims if not _is_unchanged(directory, one)]
+        if not stale:
+            break
+        for one in stale:
+            directory.forget(one.path)
+        directory.refresh()
+    return victims
+
+
+def _plan(directory: Directory, n_bytes: int, limit_bytes: int) -> list[KnownFile]:
+    needed_bytes = directory.used_bytes + n_bytes - limit_bytes
+    if needed_bytes <= 0:
+        return []
+    by_path = {one.path: one for one in directory.known() if one.owner is None}
+    plan = plan_eviction(
+        (
+            # What is quarantined goes before anything that may still serve.
+            Candidate(key=path, n_bytes=one.n_bytes, rank=(one.kind != "quarantined", one.used_ns))
+            for path, one in by_path.items()
+        ),
+        needed_bytes=needed_bytes,
+    )
+    if plan is None:
+        raise TierFull(tier="disk", needed_bytes=n_bytes, limit_bytes=limit_bytes)
+    return [by_path[victim.key] for victim in plan]
+
+
+def _is_unchanged(directory: Directory, one: KnownFile) -> bool:
+    try:
+        facts = directory.files.stat(one.path)
+    except FileNotFoundError:
+        return False
+    return (facts.st_ino, facts.st_mtime_ns) == (one.inode, one.used_ns)
