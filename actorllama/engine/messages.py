@@ -100,6 +100,8 @@ class ModelInfo:
     facts: ModelFacts
     context: ContextFacts
     vocabulary: Vocabulary
+    stream_window: int
+    """Tokens that a turn may run ahead of its reader, unless its caller says otherwise."""
 
 
 @frozen(kw_only=True)

@@ -190,7 +190,12 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             grant=_granter(self._context.ref),
             bus=self._context.bus,
         )
-        self._info = ModelInfo(facts=opened.model.facts, context=facts, vocabulary=opened.model.vocabulary)
+        self._info = ModelInfo(
+            facts=opened.model.facts,
+            context=facts,
+            vocabulary=opened.model.vocabulary,
+            stream_window=self._spec.engine_options.stream_window,
+        )
         self._context.bus.execute(
             events.MODEL_LOADED,
             {

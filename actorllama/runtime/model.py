@@ -69,6 +69,14 @@ class SamplingOptions(TypedDict, total=False):
     samplers: Sequence[str]
     seed: int
     logit_bias: Mapping[int, float] | None
+    grammar: str | None
+    json_schema: Mapping[str, object] | None
+    regex: str | None
+    choice: Sequence[str] | None
+    grammar_triggers: Sequence[str]
+    grammar_trigger_patterns: Sequence[str]
+    grammar_trigger_tokens: Sequence[int]
+    logprobs: int | None
 
 
 class Model:
@@ -149,7 +157,7 @@ class Model:
         max_tokens: int | None = None,
         stop: str | Sequence[str] = (),
         timeout_s: float | None = None,
-        window: int = 64,
+        window: int | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> AsyncGenerator[Turn, None]:
         """Take a turn and read it while it runs; arguments and errors as for ``complete``.
@@ -160,13 +168,14 @@ class Model:
             max_tokens: As for ``complete``.
             stop: As for ``complete``.
             timeout_s: As for ``complete``.
-            window: Tokens that the turn may run ahead of its reader.
+            window: Tokens that the turn may run ahead of its reader. Default: the configuration's.
             sampling: As for ``complete``.
 
         Yields:
             The turn. Errors come out of the ``async with`` block, typed as they are, not in groups.
         """
         timeout_s = _checked_timeout(timeout_s)
+        window = self._info.stream_window if window is None else window
         check_number("window", window, low=2, high=_MAX_WINDOW, integer=True)
         request = await self._request(prompt, messages, max_tokens, stop, sampling)
         turn_id = self._next_turn_id()

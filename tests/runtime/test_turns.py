@@ -446,3 +446,12 @@ async def test_every_turn_has_its_events(backend: FakeBackend, bus: Bus, heard: 
     ]
     (ended,) = heard.of(("engine", "turn", "ended"))
     assert (ended.measurements["n_prompt"], ended.measurements["n_generated"]) == (6, 12)
+
+
+async def test_the_window_of_a_stream_comes_from_the_configuration(backend: FakeBackend) -> None:
+    async with open_model(backend, stream_window=3) as (_, model):
+        async with model.stream("slow", temperature=0.0):
+            while (status := await model.status()).statistics is None or status.statistics.n_decoded < 2:
+                await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked(0.02)
+        assert len(backend.batches) == 3, "a token of the prompt's own step, and two more"
