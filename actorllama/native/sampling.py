@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
 from actorllama.errors import RequestError
+from actorllama.native.grammar import GrammarRequest
 from actorllama.native.sampler_bounds import Bound, check_number
 
 __all__ = ["CHAIN", "SamplingParams", "check_number"]
@@ -48,11 +50,29 @@ _BOUNDS = (
     Bound("adaptive_decay", 0.0, 0.99),
     Bound("seed", 0, 2**64 - 1, integer=True),
 )
+_MAX_LOGPROBS = 20
 
 
 def _as_tuple(value: Iterable[str] | str) -> tuple[str, ...]:
     # What is no sequence of texts is refused by name in checked(), not here.
     return (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+
+
+def _as_ids(value: Iterable[int]) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, Iterable) else (value,)
+
+
+def _as_texts(value: Iterable[str] | str | None) -> tuple[str, ...] | None:
+    return None if value is None else _as_tuple(value)
+
+
+def _as_json(value: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    # A copy that nobody else can change; what is no JSON is refused in checked().
+    try:
+        copy: Mapping[str, object] | None = json.loads(json.dumps(value))
+    except (TypeError, ValueError, RecursionError):
+        return value
+    return copy
 
 
 @frozen(kw_only=True)
@@ -121,6 +141,23 @@ class SamplingParams:
     logit_bias: Mapping[int, float] | None = None
     """Added to the logits of single tokens before everything else, up to 1e9; ``-inf`` forbids a token."""
 
+    grammar: str | None = None
+    """Hold the text to a GBNF grammar, llama.cpp's notation, beginning with ``root``."""
+    json_schema: Mapping[str, object] | None = field(default=None, converter=_as_json)
+    """Hold the text to JSON of this schema; see ``grammar_schema.schema_to_gbnf`` for what there is."""
+    regex: str | None = None
+    """Hold the whole text to a regular expression; see ``grammar_regex.regex_to_gbnf``."""
+    choice: tuple[str, ...] | None = field(default=None, converter=_as_texts)
+    """Hold the text to one of these."""
+    grammar_triggers: tuple[str, ...] = field(default=(), converter=_as_tuple)
+    """Hold the text to the grammar only from the first of these texts on, that text included."""
+    grammar_trigger_patterns: tuple[str, ...] = field(default=(), converter=_as_tuple)
+    """The same with regular expressions."""
+    grammar_trigger_tokens: tuple[int, ...] = field(default=(), converter=_as_ids)
+    """The same with tokens."""
+    logprobs: int | None = None
+    """Tell the log-probabilities of each chosen token and of this many best ones, before any sampler."""
+
     def checked(self, *, n_vocab: int) -> SamplingParams:
         """Return these parameters if every one of them is usable.
 
@@ -133,6 +170,9 @@ class SamplingParams:
         _check_bias(self.logit_bias, n_vocab=n_vocab)
         _check_chain(self.samplers)
         _check_breakers(self.dry_sequence_breakers)
+        self.constraint.check(n_vocab=n_vocab)
+        if self.logprobs is not None:
+            check_number("logprobs", self.logprobs, low=0, high=_MAX_LOGPROBS, integer=True)
         if self.mirostat and self.adaptive_target >= 0:
             raise RequestError(
                 field="adaptive_target",
@@ -140,6 +180,19 @@ class SamplingParams:
                 reason="mirostat draws already: use one of them",
             )
         return self
+
+    @property
+    def constraint(self) -> GrammarRequest:
+        """What is asked about the form of the text."""
+        return GrammarRequest(
+            grammar=self.grammar,
+            json_schema=self.json_schema,
+            regex=self.regex,
+            choice=self.choice,
+            triggers=self.grammar_triggers,
+            trigger_patterns=self.grammar_trigger_patterns,
+            trigger_tokens=self.grammar_trigger_tokens,
+        )
 
     @property
     def is_greedy(self) -> bool:

@@ -58,6 +58,21 @@ WRONG: list[tuple[str, object]] = [
     ("logit_bias", {1: "x"}),
     ("logit_bias", {"1": 1.0}),
     ("logit_bias", [1, 2]),
+    ("grammar", 'root ::= "a'),
+    ("grammar", 7),
+    ("json_schema", {"type": "strin"}),
+    ("json_schema", {"enum": {1}}),
+    ("json_schema", 7),
+    ("regex", "("),
+    ("choice", ()),
+    ("choice", ("",)),
+    ("grammar_triggers", ("a",)),
+    ("grammar_triggers", ("",)),
+    ("grammar_trigger_patterns", ("a*",)),
+    ("grammar_trigger_tokens", (N_VOCAB,)),
+    ("grammar_trigger_tokens", 3.5),
+    ("logprobs", 21),
+    ("logprobs", True),
 ]
 
 

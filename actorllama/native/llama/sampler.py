@@ -30,7 +30,7 @@ class LlamaSampler:
     can save it and ``from_record`` go on from there with exactly the same choices.
 
     Temperature 0 takes the most probable token that bias, penalties and DRY leave, whatever the
-    filters say.
+    filters say. A grammar decides after the draw: what it rejects is drawn again among what it allows.
 
     Owner: one turn, on its context's thread.
 
@@ -58,7 +58,10 @@ class LlamaSampler:
         elif not params.is_greedy:
             self._add_filters(["temperature"])
         self._picker = _make_picker(params, n_vocab=tools.n_vocab)
-        self._is_plain = not self._shifts and not self._remembering and self._picker is None
+        self._grammar = tools.grammar_turn(params.constraint)
+        self._is_stuck = False
+        is_stateful = self._picker is not None or self._grammar is not None
+        self._is_plain = not self._shifts and not self._remembering and not is_stateful
 
     @classmethod
     def from_record(cls, record: SamplerRecord, *, tools: SamplerTools) -> LlamaSampler:
@@ -74,12 +77,20 @@ class LlamaSampler:
             sampler._xtc.n_draws = record.n_xtc_draws
         if sampler._picker is not None:
             sampler._picker.load(record.learned)
+        if sampler._grammar is not None:
+            for token in record.generated:
+                sampler._grammar.accept(token)
         return sampler
 
     @property
     def n_draws(self) -> int:
         """Random numbers drawn so far to choose a token."""
         return self._n_draws
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the vocabulary could not spell what the grammar wants, and an end token was given."""
+        return self._is_stuck
 
     def record(self) -> SamplerRecord:
         """Return everything that decides the next token beside its logits."""
@@ -90,10 +101,17 @@ class LlamaSampler:
             n_xtc_draws=self._xtc.n_draws if self._xtc else 0,
             learned=self._picker.state if self._picker else (),
             recent=tuple(self._recent or ()),
+            generated=tuple(self._grammar.generated) if self._grammar else (),
         )
 
     def accept(self, token: int) -> None:
-        """Tell the stages with a memory that this token is part of the text."""
+        """Tell the stages with a memory that this token is part of the text.
+
+        Raises:
+            StateError: The grammar does not allow it.
+        """
+        if self._grammar is not None:
+            self._grammar.accept(token)
         if self._recent is not None:
             self._recent.append(token)
             for shift in self._remembering:
@@ -112,6 +130,11 @@ class LlamaSampler:
         if self._is_plain:
             return self._select(row, None)[0]
         token, observed = self._select_shifted(row, None)
+        if self._grammar is not None and not self._grammar.allows(token):
+            # Most choices fit, and one token is tried in no time: so choose first, and only if the
+            # grammar rejects it look at all tokens and choose again, with the next numbers. As in
+            # llama.cpp's common/sampling.cpp.
+            token, observed = self._select_shifted(row, self._grammar.allowed())
         if self._picker is not None:
             self._picker.learn(observed)
         self.accept(token)
@@ -195,6 +218,10 @@ class LlamaSampler:
 
     def _select(self, row: Row, ids: Ids | None) -> tuple[int, float]:
         """Choose among all tokens, or among ``ids``; also return what the picker wants to learn."""
+        if ids is not None:
+            ids = ids[row[ids] > -np.inf]
+            if not len(ids):
+                return self._give_up(), 0.0
         if self._params.is_greedy:
             return int(row.argmax()) if ids is None else int(ids[row[ids].argmax()]), 0.0
         candidates = self._candidates
@@ -213,6 +240,15 @@ class LlamaSampler:
             return int(candidates.ids[draw(logits, u)]), 0.0
         index, observed = self._picker.pick(logits, u)
         return int(candidates.ids[index]), observed
+
+    def _give_up(self) -> int:
+        """Return a token that ends the turn: the grammar leaves nothing that the vocabulary can say."""
+        self._is_stuck = True
+        if not self._tools.texts.ends:
+            raise StateError(
+                operation="choose", reason="the grammar allows no token and no token ends the turn"
+            )
+        return min(self._tools.texts.ends)
 
 
 def _window(params: SamplingParams) -> int | None:

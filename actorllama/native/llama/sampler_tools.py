@@ -3,31 +3,72 @@
 from __future__ import annotations
 
 import ctypes
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import llama_cpp
 
+from actorllama.native.grammar import GrammarRequest, compile_gbnf
+from actorllama.native.grammar_machine import GrammarMachine
+from actorllama.native.grammar_mask import GrammarMask, TokenTexts
+from actorllama.native.grammar_trigger import GrammarTrigger
+from actorllama.native.grammar_turn import GrammarTurn
 from actorllama.native.llama.sampler_candidates import Candidates
 from actorllama.native.sampler_dry import MAX_BREAKER_TAIL, Breakers
 
 __all__ = ["SamplerTools"]
 
 _MAX_BREAKER_SETS = 8
+_MAX_GRAMMARS = 8
 
 
 class SamplerTools:
-    """Candidates' buffer, sequence breakers, token texts.
+    """Candidates' buffer, sequence breakers, grammars with their tables, token texts.
 
     Owner: one context, on its own thread. What costs a pass over the vocabulary (some 50 ms at 32k)
     is made when first asked for and kept.
     """
 
-    def __init__(self, *, n_vocab: int, vocab: int | None = None) -> None:
-        """Serve a vocabulary; without ``vocab`` (a ``llama_vocab``) there are no token texts."""
+    def __init__(self, *, n_vocab: int, vocab: int | None = None, texts: TokenTexts | None = None) -> None:
+        """Serve a vocabulary: a ``llama_vocab``, or the texts of its tokens."""
         self.n_vocab = n_vocab
         self.candidates = Candidates()
         self._vocab = vocab
+        self._texts = texts
         self._breakers: dict[tuple[str, ...], Breakers] = {}
+        self._masks: OrderedDict[str, GrammarMask] = OrderedDict()
+
+    @property
+    def texts(self) -> TokenTexts:
+        """The bytes of every token and the tokens that end a generation."""
+        if self._texts is None:
+            vocab, tokens = self._vocab, range(self.n_vocab)
+            ends = [t for t in tokens if vocab is not None and llama_cpp.llama_vocab_is_eog(vocab, t)]
+            self._texts = TokenTexts([self._piece(token) for token in tokens], ends)
+        return self._texts
+
+    def grammar_turn(self, request: GrammarRequest) -> GrammarTurn | None:
+        """Return the request's grammar before its first token; ``None`` if it has none.
+
+        Raises:
+            RequestError: Nothing that ``request.check`` accepts.
+        """
+        found = request.gbnf()
+        if found is None:
+            return None
+        text, source = found
+        mask = self._masks.get(text)
+        if mask is None:
+            mask = GrammarMask(GrammarMachine(compile_gbnf(text, source)), self.texts)
+            self._masks[text] = mask
+            if len(self._masks) > _MAX_GRAMMARS:
+                self._masks.popitem(last=False)
+        self._masks.move_to_end(text)
+        trigger = None
+        if request.is_lazy:
+            machines = [GrammarMachine(program) for program in request.trigger_programs()]
+            trigger = GrammarTrigger(machines, frozenset(request.trigger_tokens))
+        return GrammarTurn(mask, trigger)
 
     def breakers(self, texts: tuple[str, ...]) -> Breakers:
         """Return how these texts can begin in a token and go on in the next ones.
@@ -67,6 +108,17 @@ class SamplerTools:
         if n < 0:
             buffer = ctypes.create_string_buffer(-n)
             n = llama_cpp.llama_detokenize(self._vocab, one, 1, buffer, len(buffer), *flags)
+        return buffer.raw[: max(n, 0)]
+
+    def _piece(self, token: int) -> bytes:
+        if self._vocab is None:
+            return b""
+        special = False  # control tokens are not text
+        buffer = ctypes.create_string_buffer(256)
+        n = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+        if n < 0:
+            buffer = ctypes.create_string_buffer(-n)
+            n = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
         return buffer.raw[: max(n, 0)]
 
     def _tokenize(self, text: bytes) -> list[int]:
