@@ -21,7 +21,9 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.slow
 def test_the_program_in_the_readme_runs_and_prints_a_sum() -> None:
     (program,) = blocks("python")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "5" in done.stdout.splitlines()[0]
     assert "n_generated" in done.stdout

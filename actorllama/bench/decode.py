@@ -189,6 +189,7 @@ async def _rounds(
 
 async def _runtime_rate(options: DecodeBenchOptions, model: Model, index: int) -> float:
     results: list[TurnResult] = []
+
     async def take(number: int) -> None:
         prompt = list(_prompt(number))
         seed = 1000 * index + number

@@ -20,11 +20,14 @@ class ModelOptions:
     """How the weights are loaded."""
 
     n_gpu_layers: int = option(
-        -1, doc="Layers kept on a GPU; -1 is all. Without a GPU it changes nothing.", at_least=-1, at_most=10_000
+        -1,
+        doc="Layers kept on a GPU; -1 is all. Without a GPU it changes nothing.",
+        at_least=-1,
+        at_most=10_000,
     )
-    use_mmap: bool = option(True, doc="Map the file instead of reading it.")  # noqa: FBT003 - a default
-    use_mlock: bool = option(False, doc="Keep the weights from being swapped out.")  # noqa: FBT003
-    check_tensors: bool = option(False, doc="Look for NaN and infinities while loading; slower.")  # noqa: FBT003
+    use_mmap: bool = option(True, doc="Map the file instead of reading it.")
+    use_mlock: bool = option(False, doc="Keep the weights from being swapped out.")
+    check_tensors: bool = option(False, doc="Look for NaN and infinities while loading; slower.")
 
 
 @frozen(kw_only=True)
@@ -47,12 +50,19 @@ class ContextOptions:
         at_most=1 << 16,
     )
     n_ubatch: int = option(
-        512, doc="Tokens that llama.cpp computes at once inside a step.", unit="tokens", at_least=1, at_most=1 << 16
+        512,
+        doc="Tokens that llama.cpp computes at once inside a step.",
+        unit="tokens",
+        at_least=1,
+        at_most=1 << 16,
     )
     n_threads: int = option(
-        0, doc="CPU threads; 0 is one per processor that this process may use, and one for tiny models.", at_least=0, at_most=512
+        0,
+        doc="CPU threads; 0 is one per processor that this process may use, and one for tiny models.",
+        at_least=0,
+        at_most=512,
     )
-    flash_attention: bool = option(False, doc="Fused attention: faster on CPU, but no longer exact.")  # noqa: FBT003
+    flash_attention: bool = option(False, doc="Fused attention: faster on CPU, but no longer exact.")
     layout: str = option(
         "isolated",
         doc="isolated: a KV stream per sequence; shared: one pool of cells for all.",
