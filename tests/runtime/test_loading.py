@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from actorllama import Runtime, open_runtime
+from actorllama.demo import model_path
 from actorllama.engine import ModelState
 from actorllama.errors import (
     ModelAlreadyLoaded,
@@ -371,3 +372,28 @@ async def test_the_host_dies_and_is_rebuilt_with_an_empty_house(fake_backend: Fa
         with trio.fail_after(5):
             await load(rt)
         assert (await rt.model("fake").complete("hello", max_tokens=3)).tokens
+
+
+async def test_a_runtime_tells_what_it_stands_on(fake_backend: FakeBackend) -> None:
+    async with open_runtime(backend=fake_backend) as rt:
+        model = await rt.load("fake", "x.gguf")
+        assert rt.backend is fake_backend
+        assert rt.build_info().library == "fake"
+        assert model.end_tokens
+        assert repr(model) == "<Model fake x.gguf>"
+
+
+async def test_without_a_path_it_is_the_demo_model_that_is_loaded(fake_backend: FakeBackend) -> None:
+    async with open_runtime(backend=fake_backend) as rt:
+        model = await rt.load("demo")
+        assert model.facts.path == str(model_path())
+
+
+async def test_models_are_described_also_while_one_of_them_dies(fake_backend: FakeBackend) -> None:
+    async with open_runtime(backend=fake_backend) as rt:
+        await load(rt, "one")
+        await load(rt, "two")
+        ref = rt.system.whereis(model_name("one"))
+        assert ref is not None
+        rt.system.kill(ref, why="test")
+        assert "two" in [status.name for status in await rt.models()]

@@ -273,3 +273,59 @@ async def test_an_aborted_context_lets_its_step_go() -> None:
         assert not context.is_freed, "a thread is inside"
     assert codes == [2]
     assert context.is_freed
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(temperature=1.0, top_k=1, seed=3),
+        SamplingParams(temperature=1.0, top_k=0, top_p=1e-6, min_p=0.0, seed=3),
+        SamplingParams(temperature=1.0, top_k=0, top_p=1.0, min_p=1.0, seed=3),
+        SamplingParams(temperature=1e-4, seed=3),
+    ],
+    ids=["top_k", "top_p", "min_p", "temperature"],
+)
+def test_a_filter_that_leaves_one_token_leaves_the_most_probable(params: SamplingParams) -> None:
+    context = open_context()
+    context.decode(rows((BOS, 0, 0), outputs=(0,)))
+    greedy, filtered = context.new_sampler(GREEDY, ()), context.new_sampler(params, ())
+
+    assert context.sample([filtered], [0]) == context.sample([greedy], [0])
+    assert (greedy.n_draws, filtered.n_draws) == (0, 1)
+
+
+def test_typical_sampling_leaves_fewer_tokens_than_none() -> None:
+    context = open_context()
+    context.decode(rows((BOS, 0, 0), outputs=(0,)))
+
+    def chosen(typical_p: float) -> set[int]:
+        samplers = [
+            context.new_sampler(
+                SamplingParams(temperature=1.0, typical_p=typical_p, min_p=0.0, seed=seed), ()
+            )
+            for seed in range(60)
+        ]
+        return set(context.sample(samplers, [0] * 60))
+
+    assert chosen(0.2) < chosen(1.0)
+
+
+def test_a_sampler_remembers_what_it_accepted() -> None:
+    params = SamplingParams(temperature=0.0, presence_penalty=50.0, penalty_last_n=-1)
+    context = open_context()
+    context.decode(rows((BOS, 0, 0), outputs=(0,)))
+    first = context.sample([context.new_sampler(params, ())], [0])[0]
+    sampler = context.new_sampler(params, ())
+    sampler.accept(first)
+
+    assert context.sample([sampler], [0]) != [first]
+
+
+def test_a_row_that_was_not_asked_for_cannot_be_sampled() -> None:
+    context = open_context()
+    sampler = context.new_sampler(GREEDY, ())
+    with pytest.raises(StateError, match="rows"):
+        context.sample([sampler], [0])
+    context.decode(rows((BOS, 0, 0), outputs=(0,)))
+    with pytest.raises(StateError, match="rows"):
+        context.sample([sampler], [1])
