@@ -13,7 +13,16 @@ import pytest
 
 from actorllama.cli import main
 from actorllama.demo import model_path
-from tests.cli.shell import TIMEOUT_S, Done, Invoke, Spawn, Start, command_line
+from tests.cli.shell import (
+    TIMEOUT_S,
+    Done,
+    Endless,
+    Invoke,
+    Spawn,
+    Start,
+    command_line,
+    write_endless_model,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,3 +91,13 @@ def start() -> Generator[Start, None, None]:
 def demo() -> Path:
     """Give the embedded model."""
     return model_path()
+
+
+@pytest.fixture
+def endless(tmp_path: Path, invoke: Invoke) -> Endless:
+    """Make a model that only a limit or a signal stops."""
+    path = tmp_path / "endless.gguf"
+    write_endless_model(path)
+    done = invoke("run", str(path), "--temperature", "0", "--max-tokens", "8", "Hello")
+    assert done.code == 0, done.err
+    return Endless(path=str(path), begins=done.out.strip()[:3])

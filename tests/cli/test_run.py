@@ -4,28 +4,16 @@ import json
 import os
 import signal
 import subprocess
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import TIMEOUT_S, Invoke, Spawn, Start, command_line
+from tests.cli.shell import TIMEOUT_S, Endless, Invoke, Spawn, Start, command_line
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
-# Greedy from this prompt the demo model repeats itself for ever: a reply that only a limit or a signal ends.
-ENDLESS = (
-    "run",
-    "--raw",
-    "--temperature",
-    "0",
-    "--max-tokens",
-    "100000",
-    "--ctx",
-    "100000",
-    "--n-seq",
-    "2",
-    "a",
-)
+LOGGED = ("--log-level", "debug", "--log-format", "json")
 
 
 def test_one_reply_is_written_as_it_is(invoke: Invoke) -> None:
@@ -94,38 +82,36 @@ def test_one_prompt_that_fails_leaves_the_others_alone(invoke: Invoke) -> None:
     assert "actorllama: prompt 2: the turn needs" in done.err
 
 
-def test_a_reply_that_takes_too_long_is_given_up(invoke: Invoke) -> None:
-    done = invoke(*ENDLESS, "--timeout", "0.05")
+def test_a_reply_that_takes_too_long_is_given_up(invoke: Invoke, endless: Endless) -> None:
+    done = invoke("run", endless.path, *endless.options, "--timeout", "0.05", "Hello")
     assert done.code == 1
     assert "did not end within 0.05 s" in done.err
 
 
 def wait_until_it_decodes(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the engine's step events in the log, and then read on in the background."""
+    """Read the log until the engine has taken a few steps."""
     assert process.stderr is not None
-    for line in process.stderr:
-        if b"engine.step" in line:
-            return
-    raise AssertionError("it ended before it decoded")
+    steps = (line for line in process.stderr if b"engine.step" in line)
+    assert len(list(islice(steps, 8))) == 8, "it ended too early"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_the_replies_and_keeps_what_was_said(
-    start: Start, number: signal.Signals, code: int
+    start: Start, endless: Endless, number: signal.Signals, code: int
 ) -> None:
-    process = start("--log-level", "debug", "--log-format", "json", *ENDLESS)
+    process = start(*LOGGED, "run", endless.path, *endless.options, "Hello")
     wait_until_it_decodes(process)
     process.send_signal(number)
     out, err = process.communicate(timeout=TIMEOUT_S)
 
     assert process.returncode == code
-    assert out.startswith(b"a")
+    assert out.decode().strip().startswith(endless.begins)
     assert b"0 of 1 turns, " in err.splitlines()[-1]
     assert b"Traceback" not in err
 
 
-def test_a_second_ctrl_c_leaves_at_once(start: Start) -> None:
-    process = start("--log-level", "debug", "--log-format", "json", *ENDLESS)
+def test_a_second_ctrl_c_leaves_at_once(start: Start, endless: Endless) -> None:
+    process = start(*LOGGED, "run", endless.path, *endless.options, "Hello")
     wait_until_it_decodes(process)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)  # two equal signals may arrive as one

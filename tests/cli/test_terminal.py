@@ -11,11 +11,10 @@ import termios
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import command_line, demo_with_template
+from tests.cli.shell import Endless, command_line
 
 TIMEOUT_S = 20
 
@@ -83,7 +82,6 @@ def terminal(*argv: str, env: Mapping[str, str] | None = None) -> Generator[Term
         os.close(descriptor)
 
 
-WITHOUT_END = ("--max-tokens", "100000", "--ctx", "100000", "--n-seq", "2")
 CHAT = ("chat", "--temperature", "0")
 
 
@@ -130,12 +128,11 @@ def test_ctrl_c_at_the_prompt_leaves() -> None:
         assert screen.wait() == 130, screen.seen
 
 
-def test_ctrl_c_stops_a_reply_and_the_chat_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "endless.gguf").write_bytes(demo_with_template("a"))
-    with terminal(*CHAT, str(tmp_path / "endless.gguf"), *WITHOUT_END) as screen:
+def test_ctrl_c_stops_a_reply_and_the_chat_goes_on(endless: Endless) -> None:
+    with terminal("chat", endless.path, *endless.options) as screen:
         screen.wait_for(PROMPT)
-        screen.type(b"Hello\r")
-        screen.wait_for(b"aaaaaaaa")
+        screen.type(b"x\r")
+        screen.wait_for(endless.begins.encode())
         screen.type(CTRL_C)
         screen.wait_for(PROMPT)
         screen.type(b"/quit\r")
@@ -150,10 +147,12 @@ def test_sigterm_at_the_prompt_leaves_the_terminal_in_order() -> None:
     assert screen.seen.rstrip().endswith(b"\x1b[?2004l")
 
 
-def test_ctrl_c_stops_the_replies_in_their_panels() -> None:
-    with terminal("run", "--raw", "--temperature", "0", *WITHOUT_END, "a", "b") as screen:
-        screen.wait_for(b"aaaaaaaa")
+def test_ctrl_c_stops_the_replies_in_their_panels(endless: Endless) -> None:
+    with terminal("run", endless.path, *endless.options, "first", "second") as screen:
+        screen.wait_for(f"│ {endless.begins}".encode())
         screen.type(CTRL_C)
         assert screen.wait() == 130, screen.seen
-    assert "│ aaaaaaaa" in screen.seen.rpartition(b"\x1b[?25h")[2].decode()
-    assert b"of 2 turns, " in screen.seen
+    final = screen.seen.rpartition(b"\x1b[?25h")[2].decode()
+    assert "[2] second" in final
+    assert f"│ {endless.begins}" in final
+    assert "0 of 2 turns, " in final
