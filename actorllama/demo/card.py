@@ -75,6 +75,7 @@ asserts 90 %.
   is often wrong.
 * Words outside the list are not spelled or reversed; sums beyond 20 + 20 are not computed.
 * The held-out conversations are short. Far into a long chat answers are less reliable.
+* A bare greeting without its usual punctuation ("hello", "how are you") may get a wrong answer.
 * The system message is accepted and has no influence on the answers.
 * No safety training. Do not use it for anything but trying out the library.
 """
