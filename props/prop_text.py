@@ -83,7 +83,8 @@ def prop_bytes_of_any_kind_are_decoded_as_if_they_had_come_at_once(data: bytes, 
 
     assert in_pieces[-1] == whole[-1]
     assert data.decode(errors="replace").startswith(whole[-1])
-    assert len(data.decode(errors="replace")) - len(whole[-1]) <= 1
+    # Up to three bytes wait for the rest of their character; b"\xed\xa0", which can become none, waits too.
+    assert len(data.decode(errors="replace")) - len(whole[-1]) <= 3
 
 
 @given(text=texts(), stops=stop_strings(), cut=cuts())
