@@ -10,7 +10,7 @@ from actorllama.native.grammar_text import TokenSymbol
 __all__ = ["GrammarMachine", "Stacks"]
 
 _MAX_DEPTH = 256
-_MAX_STEPS = 20_000
+_MAX_STEPS = 4096
 _MAX_KNOWN = 200_000
 
 
@@ -38,7 +38,7 @@ class GrammarMachine:
     """The states of one grammar, made as they are met.
 
     A state is a ``Stacks`` whose top places are all terminals. A grammar that nests deeper than 256,
-    or that is so ambiguous that one byte would take more than 20,000 steps, is not read on there: the
+    or that is so ambiguous that one byte would take more than 4096 steps, is not read on there: the
     byte is not allowed. Both bounds depend on the state and nothing else, so that a rebuilt state
     behaves as the first one did.
 

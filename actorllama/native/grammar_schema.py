@@ -170,7 +170,7 @@ class _Converter:
                 key = part.replace("~1", "/").replace("~0", "~")
                 if not isinstance(target, Mapping) or key not in target:
                     self._fail(f"{at}.$ref", f"there is no {ref}")
-                target = target[key]
+                target = cast("dict[str, object]", target)[key]
             # Visited later, from the top: references may go round, or deeper than Python's own stack.
             self._refs[ref] = self._add("")
             self._pending.append((ref, target))

@@ -83,6 +83,7 @@ class _Reader:
         self._numbers: dict[str, int] = {}
         self._rules: list[list[list[Symbol]] | None] = []
         self._names: list[str] = []
+        self._singles: dict[int, Ranges] = {}
         self._n_symbols = 0
         self._nesting = 0
 
@@ -265,7 +266,9 @@ class _Reader:
             if character in {"", "\r", "\n"}:
                 self._fail("this text is not closed on its line", at=began)
             code = self._read_character()
-            ranges = normalised([(code, code)])
+            ranges = self._singles.get(code)
+            if ranges is None:
+                ranges = self._singles[code] = normalised([(code, code)])
             if not ranges:
                 self._fail("U+0000 and surrogates cannot be generated", at=began)
             symbols.append(ranges)

@@ -105,7 +105,7 @@ class SamplerRecord:
             self.params.checked(n_vocab=n_vocab)
         except RequestError as exc:
             raise _refused(str(exc)) from exc
-        n_learned = 1 if self.params.mirostat else 2 if self.params.adaptive_target >= 0 else 0
+        n_learned = self.params.n_learned
         if len(self.learned) != n_learned or not all(math.isfinite(value) for value in self.learned):
             raise _refused(f"{len(self.learned)} learned numbers where there must be {n_learned}")
         if any(not 0 <= token < n_vocab for token in (*self.recent, *self.generated)):

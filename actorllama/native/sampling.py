@@ -205,6 +205,15 @@ class SamplingParams:
         )
 
     @property
+    def n_learned(self) -> int:
+        """How many numbers the draw learns: mirostat's mu, or the two sums of adaptive-p."""
+        if self.is_greedy:
+            return 0
+        if self.mirostat:
+            return 1
+        return 2 if self.adaptive_target >= 0 else 0
+
+    @property
     def has_penalties(self) -> bool:
         """Whether recent tokens change the logits."""
         is_on = self.repeat_penalty != 1.0 or self.frequency_penalty != 0.0 or self.presence_penalty != 0.0

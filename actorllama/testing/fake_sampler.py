@@ -51,12 +51,11 @@ class FakeSampler:
         """Return everything that decides the next token beside its logits."""
         self._check_open()
         # Mirostat and adaptive-p do not happen here, but a record of them must look like one.
-        n_learned = 1 if self._params.mirostat else 2 if self._params.adaptive_target >= 0 else 0
         return SamplerRecord(
             params=self._params,
             n_vocab=N_VOCAB,
             n_draws=self._n_draws,
-            learned=(1.0,) * n_learned,
+            learned=(1.0,) * self._params.n_learned,
             recent=tuple(self._history),
         )
 

@@ -5,6 +5,8 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import ctypes
+import json
+import re
 
 import llama_cpp
 import numpy as np
@@ -13,6 +15,7 @@ from attrs import evolve
 
 from actorllama.errors import StateError
 from actorllama.native import SamplerRecord, SamplingParams
+from actorllama.native.grammar_mask import TokenTexts
 from actorllama.native.llama.sampler import LlamaSampler
 from actorllama.native.llama.sampler_tools import SamplerTools
 from actorllama.native.sampler_shifts import Row
@@ -209,3 +212,146 @@ def test_a_record_of_another_vocabulary_is_refused() -> None:
     with pytest.raises(StateError, match="vocabulary"):
         LlamaSampler.from_record(chooser.record(), tools=SamplerTools(n_vocab=N_VOCAB + 1))
     chooser.close()
+
+
+# -- grammars --------------------------------------------------------------------------------------
+
+PIECES = [bytes([code]) for code in range(256)] + [b"abc", b'"}', b"</s>", b""]
+END = 258
+
+
+def texts() -> SamplerTools:
+    return SamplerTools(n_vocab=len(PIECES), texts=TokenTexts(PIECES, [END]))
+
+
+def write(params: SamplingParams, *, n: int = 200, tools: SamplerTools | None = None) -> bytes:
+    """Let a sampler write from random logits until it ends."""
+    chooser = LlamaSampler(params.checked(n_vocab=len(PIECES)), [], tools=tools or texts())
+    written = b""
+    for row in rows(n, seed=params.seed, n_vocab=len(PIECES)):
+        token = chooser.choose(row)
+        if token == END:
+            break
+        written += PIECES[token]
+    chooser.close()
+    return written
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_text_that_ends_is_what_the_constraint_asked_for(seed: int) -> None:
+    assert write(SamplingParams(seed=seed, choice=("yes", "no"))) in {b"yes", b"no"}
+    assert re.fullmatch(rb"\d{3}-[a-c]{2,5}", write(SamplingParams(seed=seed, regex=r"\d{3}-[a-c]{2,5}")))
+    schema: dict[str, object] = {"properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    assert set(json.loads(write(SamplingParams(seed=seed, json_schema=schema, temperature=0.0)))) == {"n"}
+    assert write(SamplingParams(seed=seed, grammar='root ::= "abc"+ "\\"}"', mirostat=2)).startswith(b"abc")
+
+
+def test_a_choice_that_the_grammar_allows_is_not_drawn_again() -> None:
+    plain, held = sampler(SamplingParams()), SamplingParams(grammar="root ::= [\\x01-\\U0010FFFF]*")
+    chooser = LlamaSampler(held, [], tools=texts())
+    for row in rows(30, n_vocab=len(PIECES)):
+        row[128:256] = row[END:] = row[0] = -30.0
+        assert chooser.choose(row) == plain.choose(row)
+    assert chooser.n_draws == plain.n_draws == 30
+    chooser.close()
+    plain.close()
+
+
+def test_what_the_grammar_rejects_is_drawn_again_with_the_next_number() -> None:
+    chooser = LlamaSampler(SamplingParams(grammar='root ::= "a"+'), [], tools=texts())
+    row = np.zeros(len(PIECES), dtype=np.float32)
+    row[ord("b")] = 50.0
+    assert chooser.choose(row) == ord("a")
+    assert chooser.n_draws == 2
+    chooser.close()
+
+
+def test_a_vocabulary_that_cannot_spell_the_grammar_ends_the_turn() -> None:
+    tools = SamplerTools(n_vocab=2, texts=TokenTexts([b"a", b"</s>"], [1]))
+    chooser = LlamaSampler(SamplingParams(grammar='root ::= "ab"'), [], tools=tools)
+    row = np.zeros(2, dtype=np.float32)
+    assert (chooser.choose(row), chooser.is_stuck) == (0, False)
+    assert (chooser.choose(row), chooser.is_stuck) == (1, True)
+    chooser.close()
+
+
+def test_a_grammar_does_not_read_what_it_forbids() -> None:
+    chooser = LlamaSampler(SamplingParams(grammar='root ::= "ab"'), [], tools=texts())
+    with pytest.raises(StateError, match="does not allow"):
+        chooser.accept(ord("b"))
+    chooser.accept(ord("a"))
+    assert chooser.record().generated == (ord("a"),)
+    chooser.close()
+
+
+def test_a_lazy_grammar_holds_from_its_trigger_on() -> None:
+    params = SamplingParams(grammar='root ::= "<t>" [0-9]{2}', grammar_triggers=["<t>"])
+    chooser = LlamaSampler(params.checked(n_vocab=len(PIECES)), [], tools=texts())
+    for character in b"x<t<t>":
+        chooser.accept(character)
+    row = np.zeros(len(PIECES), dtype=np.float32)
+    assert all(chr(chooser.choose(row)).isdigit() for _ in range(2))
+    assert chooser.choose(row) == END
+    chooser.close()
+
+
+@pytest.mark.parametrize(
+    ("params", "text", "holds"),
+    [
+        (SamplingParams(regex="<t>a+", grammar_trigger_patterns=["<[st]>"]), b"..<s>..", False),
+        (SamplingParams(regex="<t>a+", grammar_trigger_patterns=["<[st]>"]), b"..<t>", True),
+        (SamplingParams(regex="<t>a+", grammar_trigger_patterns=["<[st]>"]), b"<s><t>", True),
+        (SamplingParams(regex="a+", grammar_trigger_tokens=[257]), b'x"}', True),
+        (SamplingParams(regex='"}a+', grammar_trigger_tokens=[257]), b'x"}', True),
+        (SamplingParams(regex="a+", grammar_trigger_tokens=[259]), b"", False),
+    ],
+)
+def test_a_trigger_counts_if_the_grammar_can_go_on_from_it(
+    params: SamplingParams, text: bytes, holds: bool
+) -> None:
+    tools = texts()
+    turn = tools.grammar_turn(params.checked(n_vocab=len(PIECES)).constraint)
+    assert turn is not None
+    while text:
+        token = 257 if text.startswith(b'"}') else text[0]
+        turn.accept(token)
+        text = text[len(PIECES[token]) :]
+    assert turn.is_waiting is not holds
+    assert turn.allows(ord("b")) is not holds
+    assert turn.allows(ord("a"))
+
+
+GRAMMATICAL = [
+    evolve(FULL, regex="[a-f ]{5,40}"),
+    SamplingParams(grammar='root ::= "(" root ")" root | [x-z]', seed=3),
+    SamplingParams(json_schema={"type": "object"}, mirostat=1),
+    SamplingParams(regex="q[0-9]{4}", grammar_triggers=["q"], seed=2),
+    SamplingParams(choice=("abcabc", "abd"), temperature=0.0),
+]
+
+
+@pytest.mark.parametrize("params", GRAMMATICAL, ids=range(len(GRAMMATICAL)))
+def test_a_grammar_goes_on_from_a_record_as_if_it_had_never_stopped(params: SamplingParams) -> None:
+    n = len(PIECES)
+    params = evolve(params, dry_sequence_breakers=())
+    given = rows(40, n_vocab=n)
+    for row in given:
+        row[ord("q")] += 4.0
+    whole = LlamaSampler(params.checked(n_vocab=n), [1, 2], tools=texts())
+    tokens = [whole.choose(row) for row in given]
+    tokens = tokens[: tokens.index(END) + 1] if END in tokens else tokens
+    for stop in range(0, len(tokens), 5):
+        first = LlamaSampler(params, [1, 2], tools=texts())
+        before = [first.choose(row) for row in given[:stop]]
+        record = SamplerRecord.from_bytes(first.record().to_bytes())
+        second = LlamaSampler.from_record(record, tools=texts())
+        assert before + [second.choose(row) for row in given[stop : len(tokens)]] == tokens
+        first.close()
+        second.close()
+    whole.close()
+
+
+def test_a_record_whose_tokens_its_grammar_forbids_is_refused() -> None:
+    record = SamplerRecord(params=SamplingParams(regex="a+"), n_vocab=len(PIECES), generated=(ord("b"),))
+    with pytest.raises(StateError):
+        LlamaSampler.from_record(record, tools=texts())
