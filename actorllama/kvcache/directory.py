@@ -171,7 +171,7 @@ class Directory:
             fd = self.files.open(path, os.O_RDONLY)
             try:
                 data = bytearray(HEADER_BYTES)
-                n_read = self.files.read(fd, memoryview(data))
+                n_read = self.read_fully(fd, memoryview(data))
             finally:
                 self.close(fd)
             header = Header.parse(memoryview(data)[:n_read], mac_key=self.mac_key, path=path)
@@ -204,6 +204,16 @@ class Directory:
         """Close a file that was not written to; the system's complaints mean nothing then."""
         with contextlib.suppress(OSError):
             self.files.close(fd)
+
+    def read_fully(self, fd: int, buffer: memoryview) -> int:
+        """Fill a buffer as far as the file goes; tell how many bytes."""
+        n_read = 0
+        while n_read < len(buffer):
+            n_new = self.files.read(fd, buffer[n_read:])
+            if n_new == 0:
+                break
+            n_read += n_new
+        return n_read
 
     def create(self, name: str, n_bytes: int) -> Temporary:
         """Create a file of this length, which must not exist.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 
 from attrs import frozen
@@ -26,13 +27,16 @@ def plan_eviction(candidates: Iterable[Candidate], *, needed_bytes: int) -> tupl
         The entries, least worth first: none if nothing is needed, and without the last of them the
         need would not be met. ``None`` if all of them together are not enough; then nothing should go.
 
-    Cost: one sort of the candidates.
+    Cost: O(n) for the candidates, and O(log n) for each that goes. Keys are distinct.
     """
     chosen: list[Candidate] = []
     missing_bytes = needed_bytes
     if missing_bytes <= 0:
         return ()
-    for candidate in sorted(candidates, key=lambda entry: (entry.rank, entry.key)):
+    heap = [(candidate.rank, candidate.key, candidate) for candidate in candidates]
+    heapq.heapify(heap)
+    while heap:
+        candidate = heapq.heappop(heap)[2]
         chosen.append(candidate)
         missing_bytes -= candidate.n_bytes
         if missing_bytes <= 0:

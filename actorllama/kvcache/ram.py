@@ -80,7 +80,7 @@ class RamTier:
         Raises:
             TierFull: It does not fit, even without everything that is not pinned. Nothing has changed.
 
-        Cost: one sort of the entries if room must be made.
+        Cost: O(entries) if room must be made.
         """
         began_s = time.perf_counter()
         n_bytes = snapshot.n_bytes

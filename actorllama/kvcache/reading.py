@@ -62,7 +62,7 @@ def _read(directory: Directory, fd: int, facts: os.stat_result, key: str, limit_
     if not modes.S_ISREG(facts.st_mode):
         raise SnapshotCorrupt(key=key, path=path, section="file type")
     head = bytearray(HEADER_BYTES)
-    n_read = _read_all(directory, fd, memoryview(head))
+    n_read = directory.read_fully(fd, memoryview(head))
     header = Header.parse(memoryview(head)[:n_read], mac_key=directory.mac_key, path=path)
     if header.n_bytes != facts.st_size:  # before anything is allocated for it
         raise SnapshotCorrupt(key=key, path=path, section="length")
@@ -72,18 +72,8 @@ def _read(directory: Directory, fd: int, facts: os.stat_result, key: str, limit_
         raise SnapshotMismatch(expected=f"at most {limit_bytes} bytes", actual=f"{header.n_bytes} bytes")
     data = bytearray(header.n_bytes)
     data[:HEADER_BYTES] = head
-    n_read += _read_all(directory, fd, memoryview(data)[HEADER_BYTES:])
+    n_read += directory.read_fully(fd, memoryview(data)[HEADER_BYTES:])
     return decode(memoryview(data)[:n_read], mac_key=directory.mac_key, path=path)
-
-
-def _read_all(directory: Directory, fd: int, buffer: memoryview) -> int:
-    n_read = 0
-    while n_read < len(buffer):
-        n_new = directory.files.read(fd, buffer[n_read:])
-        if n_new == 0:
-            break
-        n_read += n_new
-    return n_read
 
 
 def _touch(directory: Directory, fd: int) -> None:

@@ -54,9 +54,12 @@ def reserve(
     with directory.locked():
         directory.refresh()
         if directory.used_bytes + n_bytes > limits.limit_bytes:
-            for one in sweep(directory, temporary_age_s=limits.temporary_age_s):
+            gone = sweep(directory, temporary_age_s=limits.temporary_age_s)
+            for one in gone:
+                directory.forget(one.path)
                 on_gone(one)
-            directory.refresh()
+            if gone:
+                directory.refresh()
         for one in _plan_fresh(directory, n_bytes, limits.limit_bytes):
             with contextlib.suppress(FileNotFoundError):  # the whole root may be going
                 directory.files.unlink(one.path)
