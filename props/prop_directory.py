@@ -13,18 +13,23 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    (,
-    run_state_machine_as_test,  # pyright: ignore[reportUnknownVariableType] (hypothesis gives no types)
-)
     RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
+    run_state_machine_as_test,  # pyright: ignore[reportUnknownVariableType] (hypothesis gives no types)
 )
 
 from actorllama.errors import TierFull
-from actorllama.kvcache import DiskTier, Hit, Owner, PosixFileSystem, RamTier, Snapshot, SnapshotStore, WriteJob
+from actorllama.kvcache import (
+    DiskTier,
+    Owner,
+    PosixFileSystem,
+    RamTier,
+    Snapshot,
+    SnapshotStore,
+    WriteJob,
+)
 from actorllama.kvcache.layout import entry_name, temporary_name
 
 LIMIT_BYTES = 3000
@@ -239,4 +244,4 @@ def prop_a_store_answers_with_what_was_put_or_not_at_all(operations: list[tuple[
         for key in written:
             found = later.get(key)
             assert found is not None
-            assert Hit(snapshot=found, tier="disk").snapshot.key == key
+            assert found.key == key

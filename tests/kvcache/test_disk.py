@@ -1,6 +1,7 @@
 import os
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -445,6 +446,8 @@ def test_an_index_reads_each_header_once_and_a_directory_only_until_it_has_settl
 @pytest.mark.slow
 def test_an_index_of_many_entries_is_read_quickly(root: Path, bus: StrictBus) -> None:
     """100,000 in five seconds is 50 µs each; counted in seconds of the processor."""
+    if sys.gettrace() is not None:
+        pytest.skip("a tracer, such as coverage's, takes most of the time")
     n_entries = 4000
     for number in range(n_entries):
         snapshot = snapshot_of(number, n_kv=8)
