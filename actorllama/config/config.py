@@ -9,6 +9,7 @@ from attrs import frozen
 
 from actorllama.config.merge import Sections
 from actorllama.engine import EngineOptions
+from actorllama.kvcache import CacheOptions
 from actorllama.native import ContextOptions, ModelOptions
 from actorllama.telemetry import TelemetryOptions
 
@@ -26,6 +27,7 @@ class Config:
     engine: EngineOptions = attrs.field(factory=EngineOptions)
     model: ModelOptions = attrs.field(factory=ModelOptions)
     context: ContextOptions = attrs.field(factory=ContextOptions)
+    cache: CacheOptions = attrs.field(factory=CacheOptions)
     telemetry: TelemetryOptions = attrs.field(factory=TelemetryOptions)
 
 

@@ -21,15 +21,15 @@ Read next:
     ``MODEL_CARD.md``, then ``templates.py``.
 """
 
-from importlib.resources import files
-from pathlib import Path
+from importlib.resources import files as _files
+from pathlib import Path as _Path
 
 from actorllama.demo.heldout import HeldOut, heldout_prompts
 
 __all__ = ["HeldOut", "heldout_prompts", "model_path"]
 
 
-def model_path() -> Path:
+def model_path() -> _Path:
     """Locate the embedded model.
 
     llama.cpp opens files by name, hence the package must lie on a real file system (a wheel install does).
@@ -37,8 +37,8 @@ def model_path() -> Path:
     Raises:
         TypeError: The package was imported from an archive and the file has no path.
     """
-    path = files("actorllama.demo") / "model.gguf"
-    if not isinstance(path, Path):
+    path = _files("actorllama.demo") / "model.gguf"
+    if not isinstance(path, _Path):
         msg = f"the demo model has no path of its own: {path!r}. Install actorllama unpacked."
         raise TypeError(msg)
     return path

@@ -22,7 +22,9 @@ they share steps. Text goes to readers by credit, so that a slow reader costs no
 
 from __future__ import annotations
 
+from actorllama.engine.cache_actor import CacheActor, FindSnapshot, KeepSnapshot, ReadCacheStatistics
 from actorllama.engine.chat_template import ChatTemplate, Message, messages_from
+from actorllama.engine.commands import RestoredState
 from actorllama.engine.events import EVENTS
 from actorllama.engine.host import EngineHost
 from actorllama.engine.host_actor import GetHost, HostActor
@@ -38,23 +40,27 @@ from actorllama.engine.messages import (
 )
 from actorllama.engine.model_actor import ModelActor, ModelState
 from actorllama.engine.options import EngineOptions
-from actorllama.engine.reports import FinishReason, LoopStatistics
+from actorllama.engine.reports import FinishReason, LoopStatistics, TokenLogprob
 from actorllama.engine.request import TurnRequest, check_request
 from actorllama.engine.result import Timings, TurnResult, Usage
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.stream import TextPiece, TurnStream
+from actorllama.engine.turn_record import TurnRecord
 
 __all__ = [
     "EVENTS",
+    "CacheActor",
     "CancelTake",
     "ChatTemplate",
     "Describe",
     "EngineHost",
     "EngineOptions",
+    "FindSnapshot",
     "FinishReason",
     "GetHost",
     "GiveCredit",
     "HostActor",
+    "KeepSnapshot",
     "LoopStatistics",
     "Message",
     "ModelActor",
@@ -62,9 +68,13 @@ __all__ = [
     "ModelSpec",
     "ModelState",
     "ModelStatus",
+    "ReadCacheStatistics",
+    "RestoredState",
     "TakeTurn",
     "TextPiece",
     "Timings",
+    "TokenLogprob",
+    "TurnRecord",
     "TurnRequest",
     "TurnResult",
     "TurnStream",

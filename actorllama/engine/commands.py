@@ -6,10 +6,22 @@ from typing import TypeAlias
 
 from attrs import frozen
 
+from actorllama.engine.turn_record import TurnRecord
 from actorllama.ids import SeqId, TurnId
+from actorllama.kvcache import Buffer
 from actorllama.native import SamplingParams
 
-__all__ = ["CancelTurn", "Command", "GrantCredit", "StartTurn"]
+__all__ = ["CancelTurn", "Command", "GrantCredit", "RestoredState", "StartTurn"]
+
+
+@frozen(kw_only=True)
+class RestoredState:
+    """What an earlier turn left, to go on from."""
+
+    kv: Buffer
+    """As the context wrote it; checked before llama.cpp sees it."""
+    n_cells: int
+    record: TurnRecord
 
 
 @frozen(kw_only=True)
@@ -24,6 +36,10 @@ class StartTurn:
     max_tokens: int | None
     """Tokens to generate at most; ``None`` is until the sequence is full."""
     stop: tuple[str, ...] = ()
+    keep: bool = False
+    """Whether the end brings the state, so that the turn can be continued."""
+    restore: RestoredState | None = None
+    """The state of all but the last token of ``prompt``, and the sampler that chose that one."""
     credit: int | None = None
     """Tokens that may be produced before the reader grants more; ``None`` is no reader to wait for."""
 

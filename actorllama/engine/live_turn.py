@@ -5,9 +5,11 @@ from __future__ import annotations
 from attrs import define
 
 from actorllama.engine.commands import StartTurn
-from actorllama.engine.reports import FinishReason, TurnEnd
+from actorllama.engine.reports import FinishReason, KeptState, TokenLogprob, TurnEnd
 from actorllama.engine.text import TextAssembler
+from actorllama.engine.turn_record import TurnRecord
 from actorllama.errors import EngineError
+from actorllama.kvcache import Buffer
 from actorllama.native import NativeSampler
 
 __all__ = ["LiveTurn"]
@@ -28,6 +30,8 @@ class LiveTurn:
     credit: int | None
     n_steps: int = 0
     first_token_at_s: float | None = None
+    n_restored: int = 0
+    logprobs: list[TokenLogprob]
 
     @property
     def n_prompt_left(self) -> int:
@@ -35,12 +39,18 @@ class LiveTurn:
         return len(self.command.prompt) - self.n_past
 
     def end(
-        self, reason: FinishReason, *, now_s: float, error: EngineError | None = None, cancel_reason: str = ""
+        self,
+        reason: FinishReason,
+        *,
+        now_s: float,
+        error: EngineError | None = None,
+        cancel_reason: str = "",
+        kv: Buffer | None = None,
     ) -> TurnEnd:
         """Describe the outcome and free the sampler."""
-        if reason != "stop":
-            self.text.finish()
+        self.text.finish()
         n_draws = self.sampler.n_draws
+        kept = None if kv is None else KeptState(kv=kv, record=self._record())
         self.sampler.close()
         return TurnEnd(
             turn_id=self.command.turn_id,
@@ -57,4 +67,14 @@ class LiveTurn:
             ended_at_s=now_s,
             error=error,
             cancel_reason=cancel_reason,
+            n_restored=self.n_restored,
+            logprobs=None if self.command.sampling.logprobs is None else tuple(self.logprobs),
+            kept=kept,
         )
+
+    def _record(self) -> bytes:
+        held, undecoded = self.text.tail
+        record = TurnRecord(
+            sampler=self.sampler.record(), stop=self.command.stop, held=held, undecoded=undecoded
+        )
+        return record.to_bytes()

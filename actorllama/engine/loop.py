@@ -9,10 +9,18 @@ from time import perf_counter
 from actorllama.engine.commands import CancelTurn, Command, GrantCredit, StartTurn
 from actorllama.engine.live_turn import LiveTurn
 from actorllama.engine.plan import PrefillView, StepPlan, plan_step
-from actorllama.engine.reports import FinishReason, LoopStatistics, Piece, StepReport, TurnEnd
+from actorllama.engine.reports import (
+    KEEPABLE,
+    FinishReason,
+    LoopStatistics,
+    Piece,
+    StepReport,
+    TokenLogprob,
+    TurnEnd,
+)
 from actorllama.engine.text import TextAssembler
-from actorllama.errors import DecodeError
-from actorllama.native import InferenceContext, StepBatch, Vocabulary
+from actorllama.errors import DecodeError, StateError
+from actorllama.native import InferenceContext, NativeSampler, StepBatch, Vocabulary
 
 __all__ = ["EngineLoop"]
 
@@ -130,18 +138,44 @@ class EngineLoop:
         self._by_seq.clear()
 
     def _start(self, command: StartTurn) -> None:
-        # Whatever an earlier turn left in the sequence is not this turn's.
-        self._context.clear_sequence(command.seq_id)
+        n_restored = self._restore(command)
+        record = None if command.restore is None else command.restore.record
         turn = LiveTurn(
             command=command,
-            sampler=self._context.new_sampler(command.sampling, command.prompt),
-            text=TextAssembler(command.stop),
+            sampler=self._sampler(command),
+            text=TextAssembler(
+                command.stop,
+                held="" if record is None else record.held,
+                undecoded=b"" if record is None else record.undecoded,
+            ),
             started_at_s=perf_counter(),
+            n_past=n_restored,
+            n_restored=n_restored,
             tokens=[],
+            logprobs=[],
             credit=command.credit,
         )
         self._live[command.turn_id] = turn
         self._by_seq[command.seq_id] = turn
+
+    def _restore(self, command: StartTurn) -> int:
+        """Put the saved cells into the sequence; what cannot be used is computed again."""
+        # Whatever an earlier turn left in the sequence is not this turn's.
+        self._context.clear_sequence(command.seq_id)
+        saved = command.restore
+        if saved is None:
+            return 0
+        try:
+            self._context.set_state(command.seq_id, memoryview(saved.kv), n_cells=saved.n_cells)
+        except StateError:
+            self._context.clear_sequence(command.seq_id)
+            return 0
+        return saved.n_cells
+
+    def _sampler(self, command: StartTurn) -> NativeSampler:
+        if command.restore is not None:
+            return self._context.restore_sampler(command.restore.record.sampler)
+        return self._context.new_sampler(command.sampling, command.prompt)
 
     def _plan(self) -> StepPlan:
         decoding: list[int] = []
@@ -195,7 +229,11 @@ class EngineLoop:
         if not choosing:
             return
         chosen = self._context.sample([turn.sampler for turn in choosing], range(len(choosing)))
-        for turn, token in zip(choosing, chosen, strict=True):
+        for row, (turn, token) in enumerate(zip(choosing, chosen, strict=True)):
+            n_top = turn.command.sampling.logprobs
+            if n_top is not None:
+                logprob, top = self._context.logprobs(row, token, n_top)
+                turn.logprobs.append(TokenLogprob(token=token, logprob=logprob, top=top))
             self._take(turn, token)
 
     def _take(self, turn: LiveTurn, token: int) -> None:
@@ -232,10 +270,17 @@ class EngineLoop:
         del self._live[turn.command.turn_id]
         del self._by_seq[turn.command.seq_id]
         emitted = len(turn.text.text)
-        end = turn.end(reason, now_s=perf_counter(), error=error, cancel_reason=cancel_reason)
+        kv = self._capture(turn) if turn.command.keep and reason in KEEPABLE else None
+        end = turn.end(reason, now_s=perf_counter(), error=error, cancel_reason=cancel_reason, kv=kv)
         if turn.command.credit is not None and len(end.text) > emitted:
             self._pieces.append(Piece(end.turn_id, end.text[emitted:], 0))
         self._ended.append(end)
+
+    def _capture(self, turn: LiveTurn) -> memoryview:
+        """Copy the cells of a turn that has ended: all tokens but the pending one."""
+        seq_id = turn.command.seq_id
+        buffer = memoryview(bytearray(self._context.state_bytes(seq_id)))
+        return buffer[: self._context.get_state(seq_id, buffer)]
 
     def _shed(self, plan: StepPlan, error: DecodeError) -> None:
         # llama.cpp found no cells and put its memory back as it was. With the layouts that we open
@@ -248,7 +293,7 @@ class EngineLoop:
         self._flush()
 
     def _flush(self) -> None:
-        """Post what there is, unless it may wait: no end does, no first token, nor the text before a pause."""
+        """Post what there is, unless it may wait: no end, no first token, no text before a pause."""
         if not self._pieces and not self._ended:
             return
         now_s = self._clock()

@@ -100,6 +100,8 @@ class ModelInfo:
     facts: ModelFacts
     context: ContextFacts
     vocabulary: Vocabulary
+    namespace: str
+    """Names everything that shapes this context's states."""
     stream_window: int
     """Tokens that a turn may run ahead of its reader, unless its caller says otherwise."""
 

@@ -33,6 +33,7 @@ from actorllama.actors import (
     Transition,
 )
 from actorllama.engine import events
+from actorllama.engine.cache_actor import KeepSnapshot
 from actorllama.engine.commands import Command, GrantCredit
 from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.host_actor import GetHost
@@ -53,11 +54,13 @@ from actorllama.engine.messages import (
     Unload,
     WaitReady,
 )
+from actorllama.engine.namespace import namespace_of
 from actorllama.engine.reports import LoopFailed, LoopStatistics, Report, StepReport
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.turn_desk import TurnDesk
 from actorllama.errors import StateError
 from actorllama.ids import TurnId
+from actorllama.kvcache import Snapshot
 from actorllama.telemetry import Event
 
 __all__ = ["ModelActor", "ModelState"]
@@ -102,10 +105,11 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         Arrow(ModelState.READY, Unload, ModelState.DRAINING),
     )
 
-    def __init__(self, spec: ModelSpec, *, host_name: str) -> None:
+    def __init__(self, spec: ModelSpec, *, host_name: str, cache_name: str) -> None:
         """Build from ``spec``; the host actor is found by name when loading begins."""
         self._spec = spec
         self._host_name = host_name
+        self._cache_name = cache_name
         self._desk: TurnDesk | None = None
         self._info: ModelInfo | None = None
         self._seat: Seat | None = None
@@ -183,18 +187,23 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             return Stop(Crash(StateError(operation="load", reason=f"there is no {self._host_name}")))
         await self._attach(opened, await host_ref.call(GetHost()))
         facts = opened.context.facts
-        self._desk = TurnDesk(
-            spec=self._spec,
-            n_slots=facts.n_seq,
-            submit=self._submit,
-            grant=_granter(self._context.ref),
-            bus=self._context.bus,
-        )
         self._info = ModelInfo(
             facts=opened.model.facts,
             context=facts,
             vocabulary=opened.model.vocabulary,
             stream_window=self._spec.engine_options.stream_window,
+            namespace=namespace_of(
+                opened.model.facts, facts, self._spec.context_options, self._spec.backend.build_info()
+            ),
+        )
+        self._desk = TurnDesk(
+            spec=self._spec,
+            n_slots=facts.n_seq,
+            submit=self._submit,
+            grant=_granter(self._context.ref),
+            keep=self._keep,
+            namespace=self._info.namespace,
+            bus=self._context.bus,
         )
         self._context.bus.execute(
             events.MODEL_LOADED,
@@ -273,6 +282,12 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         return Stop(Shutdown(event.error) if is_leaving else Crash(event.error))
 
     # -- small things --------------------------------------------------------------------------
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        """Hand a turn boundary to the cache; without one it is lost, which costs time only."""
+        cache = self._context.whereis(self._cache_name)
+        if cache is not None:
+            cache.info_nowait(KeepSnapshot(snapshot=snapshot))
 
     def _submit(self, command: Command) -> None:
         if self._seat is not None:

@@ -43,10 +43,11 @@ def plan_step(
 
     The rest of the batch is shared by water-filling: each unfinished prompt gets an equal share,
     and what a short one does not need goes to the others, so no prompt starves and short ones
-    finish early. Where there is too little room for everybody the oldest goes first, so that new short
-    prompts cannot keep a long one waiting for ever. A chunk is never cut so that exactly one token of a prompt is left over, nor made
-    of one token of a longer prompt: a lone row takes another path through llama.cpp's kernels and
-    differs in its last bits (llama-notes 0), which would break ``exact``.
+    finish early. Where there is too little room for everybody the oldest goes first, so that new
+    short prompts cannot keep a long one waiting for ever. A chunk is never cut so that exactly one
+    token of a prompt is left over, nor made of one token of a longer prompt: a lone row takes
+    another path through llama.cpp's kernels and differs in its last bits (llama-notes 0), which
+    would break ``exact``.
 
     Args:
         decoding: Sequence ids with a pending token, at most ``n_batch``.

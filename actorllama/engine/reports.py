@@ -8,8 +8,20 @@ from attrs import frozen
 
 from actorllama.errors import EngineError
 from actorllama.ids import SeqId, TurnId
+from actorllama.kvcache import Buffer
 
-__all__ = ["FinishReason", "LoopFailed", "LoopStatistics", "Piece", "Report", "StepReport", "TurnEnd"]
+__all__ = [
+    "KEEPABLE",
+    "FinishReason",
+    "KeptState",
+    "LoopFailed",
+    "LoopStatistics",
+    "Piece",
+    "Report",
+    "StepReport",
+    "TokenLogprob",
+    "TurnEnd",
+]
 
 FinishReason: TypeAlias = Literal["end", "stop", "length", "context", "cancelled", "error"]
 """Why a turn ended: an end-of-generation token, a stop string, ``max_tokens``, a full sequence, a
@@ -22,6 +34,29 @@ class Piece(NamedTuple):
     turn_id: TurnId
     text: str
     n_tokens: int
+
+
+KEEPABLE: frozenset[FinishReason] = frozenset({"end", "stop", "length", "context"})
+"""Ends after which the turn's state is whole."""
+
+
+@frozen(kw_only=True)
+class KeptState:
+    """The state at a turn boundary: KV of all tokens but the pending one, and the turn's own record."""
+
+    kv: Buffer
+    record: bytes
+
+
+@frozen(kw_only=True)
+class TokenLogprob:
+    """How probable the model itself found a token, before any sampler."""
+
+    token: int
+    logprob: float
+    """Natural logarithm."""
+    top: tuple[tuple[int, float], ...]
+    """The most probable tokens with theirs, best first."""
 
 
 @frozen(kw_only=True)
@@ -42,6 +77,10 @@ class TurnEnd:
     ended_at_s: float
     error: EngineError | None = None
     cancel_reason: str = ""
+    n_restored: int = 0
+    """Prompt tokens whose cells were restored and not computed."""
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    kept: KeptState | None = None
 
 
 @frozen(kw_only=True)

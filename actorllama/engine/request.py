@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
+from actorllama.engine.commands import RestoredState
 from actorllama.errors import ContextFull, RequestError
 from actorllama.native import ContextFacts, SamplingParams, Vocabulary
 
@@ -24,6 +25,10 @@ class TurnRequest:
     sampling: SamplingParams
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    keep: bool = False
+    """Whether the turn's state is saved at its end."""
+    restore: RestoredState | None = None
+    """An earlier turn to go on from; ``prompt`` is then all of its tokens."""
 
 
 def check_request(
@@ -32,6 +37,7 @@ def check_request(
     sampling: SamplingParams,
     max_tokens: int | None,
     stop: str | Sequence[str],
+    keep: bool = False,
     vocabulary: Vocabulary,
     context: ContextFacts,
 ) -> TurnRequest:
@@ -53,6 +59,7 @@ def check_request(
         sampling=sampling.checked(n_vocab=vocabulary.n_vocab),
         max_tokens=max_tokens,
         stop=_checked_stops(stop),
+        keep=keep,
     )
 
 

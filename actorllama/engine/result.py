@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from actorllama.engine.reports import FinishReason, TurnEnd
+from actorllama.engine.reports import FinishReason, TokenLogprob, TurnEnd
 
 __all__ = ["Timings", "TurnResult", "Usage", "result_of"]
 
@@ -64,11 +64,17 @@ class TurnResult:
     """Random numbers drawn; with the seed, the state of the generator."""
     n_steps: int
     """Native calls that computed a part of it."""
+    logprobs: tuple[TokenLogprob, ...] | None
+    """For each generated token, if they were asked for."""
+    resume_key: str | None
+    """Names the saved state; ``None`` unless the turn was to be kept."""
     usage: Usage
     timings: Timings
 
 
-def result_of(end: TurnEnd, *, model: str, seed: int, taken_at_s: float) -> TurnResult:
+def result_of(
+    end: TurnEnd, *, model: str, seed: int, taken_at_s: float, resume_key: str | None = None
+) -> TurnResult:
     """Turn a loop's account into the caller's."""
     first_token_at_s = end.first_token_at_s if end.first_token_at_s is not None else end.ended_at_s
     return TurnResult(
@@ -81,7 +87,9 @@ def result_of(end: TurnEnd, *, model: str, seed: int, taken_at_s: float) -> Turn
         seed=seed,
         n_draws=end.n_draws,
         n_steps=end.n_steps,
-        usage=Usage(n_prompt=end.n_prompt, n_cached=0, n_generated=len(end.tokens)),
+        logprobs=end.logprobs,
+        resume_key=resume_key,
+        usage=Usage(n_prompt=end.n_prompt, n_cached=end.n_restored, n_generated=len(end.tokens)),
         timings=Timings(
             queue_s=end.started_at_s - taken_at_s,
             prefill_s=first_token_at_s - end.started_at_s,

@@ -17,14 +17,32 @@ class TextAssembler:
     Owner: the engine loop, one per live turn.
     """
 
-    __slots__ = ("_decoder", "_emitted", "_held", "_longest", "_stops", "stop")
+    __slots__ = (
+        "_decoder",
+        "_emitted",
+        "_held",
+        "_longest",
+        "_n_emitted_before",
+        "_stops",
+        "_tail",
+        "stop",
+    )
 
-    def __init__(self, stops: tuple[str, ...] = ()) -> None:
-        """Watch for these stop strings; the one found first in the text wins."""
+    def __init__(self, stops: tuple[str, ...] = (), *, held: str = "", undecoded: bytes = b"") -> None:
+        """Watch for these stop strings; the one found first in the text wins.
+
+        Args:
+            stops: Stop strings.
+            held: Where an earlier turn ended: text that was emitted, and that a stop string may begin with.
+            undecoded: Bytes of a character that the earlier turn began.
+        """
         self._stops = stops
         self._longest = max((len(stop) for stop in stops), default=0)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._held = ""
+        self._decoder.decode(undecoded)
+        self._held = held if stops else ""
+        self._n_emitted_before = len(self._held)
+        self._tail = ("", b"")
         self._emitted: list[str] = []
         self.stop: str | None = None
 
@@ -32,6 +50,11 @@ class TextAssembler:
     def text(self) -> str:
         """Everything emitted so far."""
         return "".join(self._emitted)
+
+    @property
+    def tail(self) -> tuple[str, bytes]:
+        """What was undecided when the turn ended: held text and undecoded bytes, for its continuation."""
+        return self._tail
 
     def feed(self, piece: bytes) -> str:
         """Add a token's bytes; return the text that became safe, often empty.
@@ -53,11 +76,9 @@ class TextAssembler:
         Bytes of a character that never became whole are dropped: they are not text yet, and a
         continuation of the turn may complete them.
         """
+        self._tail = (self._held, self._decoder.getstate()[0])
         safe, self._held = self._held, ""
-        if self.stop is not None or not safe:
-            return ""
-        self._emitted.append(safe)
-        return safe
+        return "" if self.stop is not None else self._emit(safe)
 
     def _emit_before_stop(self, text: str) -> str:
         found = [(at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
@@ -68,6 +89,13 @@ class TextAssembler:
         else:
             cut = len(text) - self._n_undecided(text)
             safe, self._held = text[:cut], text[cut:]
+        return self._emit(safe)
+
+    def _emit(self, safe: str) -> str:
+        """Emit text, but for what an earlier turn has emitted of it."""
+        n_before = min(self._n_emitted_before, len(safe))
+        self._n_emitted_before -= n_before
+        safe = safe[n_before:]
         if safe:
             self._emitted.append(safe)
         return safe

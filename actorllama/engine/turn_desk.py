@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time
 
 from attrs import define
 
@@ -18,6 +18,7 @@ from actorllama.engine.slots import SlotPool
 from actorllama.engine.spec import ModelSpec
 from actorllama.errors import Busy, ModelUnavailable, TurnCancelled
 from actorllama.ids import SeqId, TurnId
+from actorllama.kvcache import Snapshot
 from actorllama.telemetry import Bus, Event
 
 __all__ = ["TurnDesk"]
@@ -49,6 +50,8 @@ class TurnDesk:
         n_slots: int,
         submit: Callable[[Command], None],
         grant: Callable[[TurnId, int], None],
+        keep: Callable[[Snapshot], None],
+        namespace: str,
         bus: Bus,
     ) -> None:
         """Begin with all sequences free.
@@ -58,11 +61,15 @@ class TurnDesk:
             n_slots: Sequences of the context.
             submit: Hands a command to the engine loop.
             grant: Tells the model actor that a reader has consumed tokens.
+            keep: Hands a saved turn boundary to the cache.
+            namespace: Of all states of this context.
             bus: Where events go.
         """
         self._spec = spec
         self._submit = submit
         self._grant = grant
+        self._keep = keep
+        self._namespace = namespace
         self._bus = bus
         self._slots = SlotPool(n_slots)
         self._queue: deque[_Taken] = deque()
@@ -152,6 +159,8 @@ class TurnDesk:
                 sampling=request.sampling,
                 max_tokens=request.max_tokens,
                 stop=request.stop,
+                keep=request.keep,
+                restore=request.restore,
                 credit=None if stream is None else stream.window,
             )
         )
@@ -168,10 +177,31 @@ class TurnDesk:
             self._tell(events.TURN_FAILED, end.turn_id, {"n_generated": len(end.tokens)}, reason=reason)
             taken.caller.reply_error(end.error or TurnCancelled(turn_id=end.turn_id, reason=reason))
             return
-        seed = taken.message.request.sampling.seed
-        result = result_of(end, model=self._spec.name, seed=seed, taken_at_s=taken.taken_at_s)
+        request = taken.message.request
+        result = result_of(
+            end,
+            model=self._spec.name,
+            seed=request.sampling.seed,
+            taken_at_s=taken.taken_at_s,
+            resume_key=self._save(request.prompt, end),
+        )
         self._tell_result(result)
         taken.caller.reply(result)
+
+    def _save(self, prompt: tuple[int, ...], end: TurnEnd) -> str | None:
+        """Hand the turn boundary to the cache, if it was kept; return its key."""
+        if end.kept is None:
+            return None
+        snapshot = Snapshot(
+            namespace=self._namespace,
+            tokens=(*prompt, *end.tokens),
+            n_prompt=len(prompt),
+            sampler=end.kept.record,
+            kv=end.kept.kv,
+            created_s=time(),
+        )
+        self._keep(snapshot)
+        return snapshot.key
 
     def _tell_result(self, result: TurnResult) -> None:
         if self._bus.is_listening(events.TURN_ENDED):

@@ -34,6 +34,7 @@
     │  ├─ StateError                          .operation .reason
     │  └─ DecodeError                         .code .is_retryable
     └─ CacheError
+       ├─ SnapshotNotFound (LookupError)      .key
        ├─ SnapshotCorrupt                     .key .path .section
        ├─ SnapshotMismatch                    .expected .actual
        └─ TierFull                            .tier .needed_bytes .limit_bytes
@@ -74,7 +75,13 @@ from actorllama.errors.actor import (
     TooManyChildren,
 )
 from actorllama.errors.base import ActorLlamaError, ConfigError, RequestError
-from actorllama.errors.cache import CacheError, SnapshotCorrupt, SnapshotMismatch, TierFull
+from actorllama.errors.cache import (
+    CacheError,
+    SnapshotCorrupt,
+    SnapshotMismatch,
+    SnapshotNotFound,
+    TierFull,
+)
 from actorllama.errors.engine import (
     Busy,
     ChatTemplateError,
@@ -121,6 +128,7 @@ __all__ = [
     "RestartIntensityReached",
     "SnapshotCorrupt",
     "SnapshotMismatch",
+    "SnapshotNotFound",
     "StartRefused",
     "StateError",
     "TierFull",

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from actorllama.errors.base import ActorLlamaError
 
-__all__ = ["CacheError", "SnapshotCorrupt", "SnapshotMismatch", "TierFull"]
+__all__ = ["CacheError", "SnapshotCorrupt", "SnapshotMismatch", "SnapshotNotFound", "TierFull"]
 
 
 class CacheError(ActorLlamaError):
     """A tier of the KV cache could not do what was asked."""
+
+
+class SnapshotNotFound(CacheError, LookupError):
+    """No tier has a saved state under this key."""
+
+    def __init__(self, *, key: str) -> None:
+        """Name the key."""
+        self.key = key
+        super().__init__(
+            f"no saved turn has the key {key!r}. It was evicted, or saved by a runtime without a state_dir."
+        )
 
 
 class SnapshotCorrupt(CacheError):

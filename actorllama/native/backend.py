@@ -65,6 +65,8 @@ class ModelFacts:
     """How the beginning-of-sequence token is spelled in templates; empty if there is none."""
     eos_text: str
     chat_template: str | None
+    fingerprint: str
+    """Hex digest that names the file's content."""
 
 
 @frozen(kw_only=True)
@@ -198,12 +200,16 @@ class InferenceContext(Protocol):
         """Copy a sequence's state into a writable buffer; return the bytes written."""
         ...
 
-    def set_state(self, seq_id: int, data: memoryview) -> None:
-        """Replace a sequence's state.
+    def set_state(self, seq_id: int, data: memoryview, *, n_cells: int) -> None:
+        """Replace a sequence's state by one that holds positions ``0 .. n_cells - 1``.
 
         Raises:
-            StateError: llama.cpp refused it; the sequence is empty.
+            StateError: It is not such a state of this context; the sequence is empty.
         """
+        ...
+
+    def logprobs(self, row: int, chosen: int, n: int) -> tuple[float, tuple[tuple[int, float], ...]]:
+        """Return the log-probability of a token and the ``n`` best, from one raw logits row."""
         ...
 
     def abort(self) -> None:

@@ -29,6 +29,7 @@ from actorllama.native import ModelFacts, SamplingParams
 from actorllama.native.sampling import check_number
 from actorllama.runtime.names import model_name, supervisor_name
 from actorllama.runtime.prompting import LazyTemplate, Prompt, tokens_of
+from actorllama.runtime.resuming import find_snapshot, resumed_request
 from actorllama.runtime.turn import Turn
 
 __all__ = ["Model", "SamplingOptions"]
@@ -123,6 +124,7 @@ class Model:
         max_tokens: int | None = None,
         stop: str | Sequence[str] = (),
         timeout_s: float | None = None,
+        keep: bool = False,
         **sampling: Unpack[SamplingOptions],
     ) -> TurnResult:
         """Take a turn and return its result.
@@ -133,6 +135,7 @@ class Model:
             max_tokens: Tokens to generate at most; by default until the model ends or the sequence is full.
             stop: Strings that end the turn; they are not part of its text.
             timeout_s: Seconds for the whole turn, its time in the queue included.
+            keep: Save the turn at its end; ``result.resume_key`` then names it.
             sampling: See ``SamplingParams``.
 
         Raises:
@@ -145,7 +148,40 @@ class Model:
             ModelUnavailable: The model's actor died; the message says why.
             ModelNotLoaded: There is no such model any more.
         """
-        request = await self._request(prompt, messages, max_tokens, stop, sampling)
+        request = await self._request(prompt, messages, max_tokens, stop, sampling, keep=keep)
+        return await self._take(self._next_turn_id(), request, None, _checked_timeout(timeout_s))
+
+    async def resume(
+        self,
+        resume_key: str,
+        *,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        seed: int | None = None,
+        timeout_s: float | None = None,
+        keep: bool = True,
+    ) -> TurnResult:
+        """Go on with a saved turn: the same text, sampler and random numbers as if it had not ended.
+
+        Args:
+            resume_key: ``result.resume_key`` of a turn that was kept, in this process or, with a
+                ``state_dir``, in an earlier one. Any number of turns may go on from one key.
+            max_tokens: Tokens to generate at most.
+            stop: Other stop strings than the saved turn's.
+            seed: Another seed: from here on the turn is told differently.
+            timeout_s: As for ``complete``.
+            keep: Save this turn at its end, too.
+
+        Raises:
+            SnapshotNotFound: No tier has the key.
+            SnapshotMismatch: It was saved by another model, build or layout.
+            RequestError: A parameter is out of bounds.
+            ContextFull: The saved turn has filled its sequence.
+            Exception: And what ``complete`` raises.
+        """
+        info = await self._current_info()
+        snapshot = await find_snapshot(self._system, resume_key, info)
+        request = resumed_request(snapshot, info, max_tokens=max_tokens, stop=stop, seed=seed, keep=keep)
         return await self._take(self._next_turn_id(), request, None, _checked_timeout(timeout_s))
 
     @asynccontextmanager
@@ -157,6 +193,7 @@ class Model:
         max_tokens: int | None = None,
         stop: str | Sequence[str] = (),
         timeout_s: float | None = None,
+        keep: bool = False,
         window: int | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> AsyncGenerator[Turn, None]:
@@ -168,6 +205,7 @@ class Model:
             max_tokens: As for ``complete``.
             stop: As for ``complete``.
             timeout_s: As for ``complete``.
+            keep: As for ``complete``.
             window: Tokens that the turn may run ahead of its reader. Default: the configuration's.
             sampling: As for ``complete``.
 
@@ -177,7 +215,7 @@ class Model:
         timeout_s = _checked_timeout(timeout_s)
         window = self._info.stream_window if window is None else window
         check_number("window", window, low=2, high=_MAX_WINDOW, integer=True)
-        request = await self._request(prompt, messages, max_tokens, stop, sampling)
+        request = await self._request(prompt, messages, max_tokens, stop, sampling, keep=keep)
         turn_id = self._next_turn_id()
         stream = TurnStream(window=window)
         turn = Turn(turn_id, stream)
@@ -220,6 +258,8 @@ class Model:
         max_tokens: int | None,
         stop: str | Sequence[str],
         sampling: SamplingOptions,
+        *,
+        keep: bool,
     ) -> TurnRequest:
         info = await self._current_info()
         if messages is None and isinstance(prompt, str) and len(prompt) <= _INLINE_CHARS:
@@ -234,6 +274,7 @@ class Model:
             sampling=_params(sampling),
             max_tokens=max_tokens,
             stop=stop,
+            keep=keep,
             vocabulary=info.vocabulary,
             context=info.context,
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["HOST_NAME", "MODELS_NAME", "model_name", "supervisor_name"]
+__all__ = ["CACHE_NAME", "HOST_NAME", "MODELS_NAME", "model_name", "supervisor_name"]
 
+CACHE_NAME = "cache"
 HOST_NAME = "engine.host"
 MODELS_NAME = "models"
 

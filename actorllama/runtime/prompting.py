@@ -76,8 +76,9 @@ def tokens_of(
 
 
 def _token_ids(prompt: object) -> tuple[int, ...]:
+    given = prompt
     if isinstance(prompt, bytes | bytearray | memoryview) or not isinstance(prompt, Sequence):
-        raise RequestError(field="prompt", value=prompt, reason="must be text or a sequence of token ids")
+        raise RequestError(field="prompt", value=given, reason="must be text or a sequence of token ids")
     return tuple(cast("Sequence[int]", prompt))  # each id is checked with the rest of the request
 
 

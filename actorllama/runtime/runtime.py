@@ -25,6 +25,7 @@ from actorllama.actors import (
 )
 from actorllama.config import Config
 from actorllama.engine import (
+    CacheActor,
     Describe,
     EngineHost,
     HostActor,
@@ -48,7 +49,7 @@ from actorllama.native import Backend, BuildInfo
 from actorllama.native.sampling import check_number
 from actorllama.runtime.load_options import LoadOptions, build_spec, check_name
 from actorllama.runtime.model import Model
-from actorllama.runtime.names import HOST_NAME, MODELS_NAME, model_name, supervisor_name
+from actorllama.runtime.names import CACHE_NAME, HOST_NAME, MODELS_NAME, model_name, supervisor_name
 from actorllama.telemetry import Bus
 
 __all__ = ["Runtime", "open_runtime"]
@@ -203,7 +204,7 @@ class Runtime:
         # A supervisor for each model: one that crashes too often takes nobody else with it.
         actor = ChildSpec(
             id=f"{spec.name} (actor)",
-            start=lambda: ModelActor(spec, host_name=HOST_NAME),
+            start=lambda: ModelActor(spec, host_name=HOST_NAME, cache_name=CACHE_NAME),
             restart="transient",
             significant=True,
             name=model_name(spec.name),
@@ -250,6 +251,7 @@ async def open_runtime(
     *,
     backend: Backend | None = None,
     bus: Bus | None = None,
+    state_dir: str | Path | None = None,
     make_host: Callable[[], EngineHost] = EngineHost,
     runner: NativeRunner = run_in_thread,
 ) -> AsyncGenerator[Runtime, None]:
@@ -259,6 +261,8 @@ async def open_runtime(
         config: Options of every room; by default ``Config()``. ``load_config`` reads files and variables.
         backend: What computes; by default llama.cpp.
         bus: Where events go.
+        state_dir: Directory where kept turns outlive the process; several processes may share it. Without
+            one they live in RAM.
         make_host: Makes the host that steps the models; tests put one here that needs no thread.
         runner: Runs blocking calls; tests put one here that they control.
 
@@ -266,11 +270,18 @@ async def open_runtime(
         The runtime.
     """
     config = config or Config()
+    root = None if state_dir is None else Path(state_dir) / "snapshots"
     if backend is None:
         backend = await trio.to_thread.run_sync(_llama_backend)
     async with open_system(name="actorllama", bus=bus, runner=runner) as system:
         children = (
             ChildSpec(id="host", start=lambda: HostActor(make_host), name=HOST_NAME, shutdown=_END_TIMEOUT_S),
+            ChildSpec(
+                id="cache",
+                start=lambda: CacheActor(config.cache, root),
+                name=CACHE_NAME,
+                shutdown=_END_TIMEOUT_S,
+            ),
             ChildSpec(
                 id="models",
                 start=DynamicSupervisor,

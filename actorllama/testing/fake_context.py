@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import threading
 from array import array
@@ -177,7 +178,7 @@ class FakeContext:
             into.cast("B")[:needed] = _HEADER.pack(_MAGIC, len(cells) // 2) + cells.tobytes()
             return needed
 
-    def set_state(self, seq_id: int, data: memoryview) -> None:
+    def set_state(self, seq_id: int, data: memoryview, *, n_cells: int) -> None:
         """Replace a sequence's state; like llama.cpp it believes any payload of the right length.
 
         Raises:
@@ -193,7 +194,21 @@ class FakeContext:
             if n > self._facts.ctx_per_seq or len(payload) != _HEADER.size + 2 * n * cells.itemsize:
                 raise StateError(operation="set_state", reason=f"{len(payload)} bytes do not hold {n} cells")
             cells.frombytes(payload[_HEADER.size :])
+            if n != n_cells:
+                raise StateError(operation="set_state", reason=f"it holds {n} cells and not {n_cells}")
             self._cells[seq_id] = cells
+
+    def logprobs(self, row: int, chosen: int, n: int) -> tuple[float, tuple[tuple[int, float], ...]]:
+        """Return the log-probability of a token and the ``n`` best, from one raw logits row."""
+        with self._entered("logprobs"):
+            computed = self._rows
+            if computed is None or not 0 <= row < len(computed):
+                raise StateError(operation="logprobs", reason=f"row {row} of {len(computed or ())}")
+            logits = computed[row]
+            highest = max(logits)
+            log_sum = highest + math.log(sum(math.exp(logit - highest) for logit in logits))
+            best = sorted(range(len(logits)), key=lambda token: (-logits[token], token))[:n]
+            return logits[chosen] - log_sum, tuple((token, logits[token] - log_sum) for token in best)
 
     def abort(self) -> None:
         """Make a running ``decode`` stop soon."""

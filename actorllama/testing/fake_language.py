@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from hashlib import blake2b
 from typing import Final
 
 from attrs import frozen
@@ -72,6 +73,7 @@ class FakeLanguage:
             bos_text="<s>",
             eos_text="</s>",
             chat_template=self.chat_template,
+            fingerprint=blake2b(repr(self).encode(), digest_size=16).hexdigest(),
         )
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:

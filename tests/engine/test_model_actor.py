@@ -79,7 +79,7 @@ async def open_desk(
     async with open_system() as system:
         await system.start(HostActor, name=HOST)
         model = await system.start(
-            lambda: ModelActor(spec, host_name=HOST), name="model", mailbox_capacity=100
+            lambda: ModelActor(spec, host_name=HOST, cache_name="cache"), name="model", mailbox_capacity=100
         )
         with trio.fail_after(10):
             yield Desk(system, model, count(1))

@@ -143,7 +143,7 @@ def test_a_state_goes_to_another_sequence_and_the_turn_goes_on(
     begun = generate(context, prompt, n_tokens=5)
     data = bytearray(context.state_bytes(0))
     assert context.get_state(0, memoryview(data)) == len(data)
-    context.set_state(2, memoryview(data))
+    context.set_state(2, memoryview(data), n_cells=len(prompt) + 4)
     assert context.position_range(2) == (0, len(prompt) + 3)
 
     sampler = context.new_sampler(GREEDY, ())
@@ -169,7 +169,7 @@ def test_a_state_that_does_not_fit_is_refused_and_the_sequence_is_empty(
         "noise": bytearray(b"\xff" * 64),
     }
     with pytest.raises(StateError):
-        context.set_state(1, memoryview(damaged[damage]))
+        context.set_state(1, memoryview(damaged[damage]), n_cells=len(prompt_of(model)))
     assert context.position_range(1) is None
     assert context.position_range(0) is not None
 
@@ -198,7 +198,7 @@ def test_a_sequence_that_is_not_there_never_reaches_c(context: LlamaContext, seq
         with pytest.raises(StateError, match="sequence"):
             use(seq_id)
     with pytest.raises(StateError):
-        context.set_state(seq_id, memoryview(b"x"))
+        context.set_state(seq_id, memoryview(b"x"), n_cells=1)
 
 
 @pytest.mark.parametrize(("first", "end"), [(-1, 3), (3, 2)])

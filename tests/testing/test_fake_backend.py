@@ -112,7 +112,7 @@ def test_a_state_can_be_taken_out_and_put_into_another_sequence() -> None:
     want = choose(context, (BOS, 0, 0), (97, 1, 0))
     data = bytearray(context.state_bytes(0))
     assert context.get_state(0, memoryview(data)) == len(data)
-    context.set_state(1, memoryview(data))
+    context.set_state(1, memoryview(data), n_cells=2)
 
     assert context.position_range(1) == (0, 1)
     assert choose(context, (want, 2, 1)) == choose(context, (want, 2, 0))
@@ -125,7 +125,7 @@ def test_bytes_that_are_no_state_are_refused_and_the_sequence_is_empty(damage: b
     context = open_context()
     context.decode(rows((BOS, 0, 0)))
     with pytest.raises(StateError):
-        context.set_state(0, memoryview(damage))
+        context.set_state(0, memoryview(damage), n_cells=1)
     assert context.position_range(0) is None
 
 
@@ -135,7 +135,7 @@ def test_a_flipped_payload_byte_is_believed_as_llama_cpp_believes_it() -> None:
     data = bytearray(context.state_bytes(0))
     context.get_state(0, memoryview(data))
     data[-8] ^= 1
-    context.set_state(1, memoryview(data))
+    context.set_state(1, memoryview(data), n_cells=2)
     assert context.tokens_held(1) == [BOS, 96]
 
 

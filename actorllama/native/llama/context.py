@@ -14,11 +14,13 @@ from actorllama.native.backend import ContextFacts, ModelFacts, NativeSampler, S
 from actorllama.native.cpus import plan_threads, usable_cpus
 from actorllama.native.lease import Lease
 from actorllama.native.llama.library import LlamaLibrary, held_gil
+from actorllama.native.llama.logprobs import top_logprobs
 from actorllama.native.llama.sampler import LlamaSampler
 from actorllama.native.llama.sampler_tools import SamplerTools
 from actorllama.native.options import ContextOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
+from actorllama.native.state_layout import StateLayout, check_state, read_state, section_kinds
 
 __all__ = ["LlamaContext"]
 
@@ -60,6 +62,8 @@ class LlamaContext:
         vocab = llama_cpp.llama_model_get_vocab(model)
         self._sampler_tools = SamplerTools(n_vocab=model_facts.n_vocab, vocab=vocab)
         self._facts = _read_facts(handle, options)
+        self._section_kinds = section_kinds(model_facts)
+        self._layout: StateLayout | None = None
 
         def free() -> None:
             llama_cpp.llama_free(handle)
@@ -181,16 +185,18 @@ class LlamaContext:
                 raise StateError(operation="get_state", reason=f"{needed} bytes do not fit in {into.nbytes}")
             return int(llama_cpp.llama_state_seq_get_data(self._handle, target, into.nbytes, seq_id))
 
-    def set_state(self, seq_id: int, data: memoryview) -> None:
-        """Replace a sequence's state with bytes that were checked before.
+    def set_state(self, seq_id: int, data: memoryview, *, n_cells: int) -> None:
+        """Replace a sequence's state by one that holds positions ``0 .. n_cells - 1``.
 
-        llama.cpp accepts flipped payload bytes and absurd positions: the caller has verified
-        lengths, counts, positions and checksum. What is left to fail here is a shape mismatch.
+        llama.cpp accepts absurd positions and trailing garbage, so the structure is checked first
+        (``state_layout.py``); flipped payload bytes are the business of the caller's checksum.
 
         Raises:
-            StateError: llama.cpp refused it; the sequence is empty.
+            StateError: It is not such a state of this context; the sequence is empty.
         """
         self._check_seq("set_state", seq_id)
+        self.clear_sequence(seq_id)
+        check_state(data, self._state_layout(seq_id), self._section_kinds, n_cells=n_cells)
         source = np.frombuffer(data, dtype=np.uint8)
         pointer = source.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         with self._lease.use():
@@ -198,7 +204,24 @@ class LlamaContext:
             if n != source.nbytes:
                 # A second section that fails leaves the first in place (llama-notes 1.2).
                 _seq_rm(self._memory, seq_id, -1, -1)
-                raise StateError(operation="set_state", reason=f"llama.cpp read {n} of {source.nbytes} bytes")
+                reason = f"llama.cpp read {n} of {source.nbytes} bytes"
+                raise StateError(operation="set_state", reason=reason)
+
+    def logprobs(self, row: int, chosen: int, n: int) -> tuple[float, tuple[tuple[int, float], ...]]:
+        """Return the log-probability of a token and the ``n`` best, from one raw logits row."""
+        return top_logprobs(self.logits()[row], chosen, n)
+
+    def _state_layout(self, seq_id: int) -> StateLayout:
+        """Learn how this context's states look from one that it writes itself; once, in an empty sequence."""
+        if self._layout is None:
+            self.decode(StepBatch(tokens=[0, 0], positions=[0, 1], seq_ids=[seq_id] * 2, outputs=[1]))
+            buffer = memoryview(bytearray(self.state_bytes(seq_id)))
+            self.get_state(seq_id, buffer)
+            self.clear_sequence(seq_id)
+            n_stream = 1 if self._facts.layout == "shared" else self._facts.n_seq
+            sections = read_state(buffer, self._section_kinds, n_stream=n_stream)
+            self._layout = StateLayout.of(sections, n_stream=n_stream)
+        return self._layout
 
     def abort(self) -> None:
         """Make a running ``decode`` return soon; the context must be closed afterwards."""

@@ -10,6 +10,7 @@ import llama_cpp
 
 from actorllama.errors import ModelLoadError, RequestError
 from actorllama.native.backend import ModelFacts
+from actorllama.native.gguf_fingerprint import fingerprint
 from actorllama.native.lease import Lease
 from actorllama.native.llama.context import LlamaContext
 from actorllama.native.llama.library import LlamaLibrary
@@ -110,13 +111,13 @@ class LlamaModel:
     of it, so ``close`` is safe at any time and from any thread.
     """
 
-    def __init__(self, library: LlamaLibrary, handle: int, path: Path) -> None:
+    def __init__(self, library: LlamaLibrary, handle: int, path: Path, digest: str) -> None:
         """Wrap a ``llama_model``."""
         self._library = library
         self._handle = handle
         self._path = path
         self._lease = Lease(what=f"model {path.name}", free=lambda: llama_cpp.llama_model_free(handle))
-        self._facts = _read_facts(handle, path)
+        self._facts = _read_facts(handle, path, digest)
         self._vocabulary = LlamaVocabulary(llama_cpp.llama_model_get_vocab(handle), self._lease)
 
     @property
@@ -179,7 +180,7 @@ def load_model(
     if not handle:
         reason = errors[-1] if errors else "llama.cpp gave no reason"
         raise ModelLoadError(path=str(path), reason=reason)
-    return LlamaModel(library, handle, path)
+    return LlamaModel(library, handle, path, fingerprint(path))
 
 
 def _load_mode(options: ModelOptions) -> int:
@@ -188,7 +189,7 @@ def _load_mode(options: ModelOptions) -> int:
     return int(llama_cpp.LLAMA_LOAD_MODE_MMAP if options.use_mmap else llama_cpp.LLAMA_LOAD_MODE_NONE)
 
 
-def _read_facts(handle: int, path: Path) -> ModelFacts:
+def _read_facts(handle: int, path: Path, digest: str) -> ModelFacts:
     vocab = llama_cpp.llama_model_get_vocab(handle)
     template = llama_cpp.llama_model_chat_template(handle, None)
     return ModelFacts(
@@ -210,6 +211,7 @@ def _read_facts(handle: int, path: Path) -> ModelFacts:
         bos_text=_token_text(vocab, llama_cpp.llama_vocab_bos(vocab)),
         eos_text=_token_text(vocab, llama_cpp.llama_vocab_eos(vocab)),
         chat_template=template.decode("utf-8", errors="replace") if template else None,
+        fingerprint=digest,
     )
 
 

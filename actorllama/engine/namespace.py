@@ -1,0 +1,38 @@
+"""The name of everything that shapes a saved state."""
+
+from __future__ import annotations
+
+import json
+import os
+from hashlib import blake2b
+
+from actorllama.native import BuildInfo, ContextFacts, ContextOptions, ModelFacts
+
+__all__ = ["namespace_of"]
+
+_VERSION = 1
+
+
+def namespace_of(model: ModelFacts, context: ContextFacts, options: ContextOptions, build: BuildInfo) -> str:
+    """Return a hex digest that two contexts share only if a state of one is a state of the other.
+
+    It covers the model file, the build of llama.cpp, KV types, layout and number of streams, flash
+    attention, and the environment variable that turns quantised KV (llama-notes 1.3). The length of a
+    sequence is not part of it: it only bounds.
+    """
+    facts = {
+        "version": _VERSION,
+        "model": model.fingerprint,
+        "library": build.version,
+        "system": build.system_info,
+        "type_k": options.type_k,
+        "type_v": options.type_v,
+        "layout": context.layout,
+        "n_stream": 1 if context.layout == "shared" else context.n_seq,
+        "n_ubatch": context.n_ubatch,
+        "flash_attention": context.flash_attention,
+        "rotation": os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
+    }
+    return blake2b(
+        json.dumps(facts, sort_keys=True).encode(), digest_size=16, person=b"ALnamespace"
+    ).hexdigest()
