@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
-from actorllama.errors import CacheError, SnapshotCorrupt, SnapshotMismatch
+from actorllama.errors import SnapshotCorrupt, SnapshotMismatch
 from actorllama.kvcache.file_system import FileFacts, FileSystem
 from actorllama.kvcache.header import HEADER_BYTES, Header
 from actorllama.kvcache.layout import (
@@ -289,8 +289,6 @@ class Directory:
     def _make(self, path: str) -> None:
         """Make a directory and those above it, each for its owner only, each on stable storage."""
         parent = path.rpartition("/")[0] or "/"
-        if parent == path:
-            raise CacheError(f"no directory {path}. Give the cache a root that can be made.")
         try:
             self.files.mkdir(path)
         except FileExistsError:

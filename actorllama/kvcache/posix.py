@@ -23,6 +23,9 @@ _UNKNOWN_BOOT = "0" * 8
 class PosixFileSystem:
     """System calls as they are; see `FileSystem` for what each promises. Stateless."""
 
+    proc = Path("/proc")
+    """Where processes are listed; where it is missing, nobody can be judged."""
+
     def now_s(self) -> float:
         """Read the wall clock."""
         return time.time()
@@ -34,7 +37,7 @@ class PosixFileSystem:
     def owner(self) -> Owner:
         """Name this process; asked each time, for a fork changes the answer."""
         pid = os.getpid()
-        return Owner(boot=_boot(), pid_space=_pid_space(), pid=pid, started=_started(pid) or 0)
+        return Owner(boot=self._boot(), pid_space=self._pid_space(), pid=pid, started=self._started(pid) or 0)
 
     def is_running(self, owner: Owner) -> bool | None:
         """Look a process up in /proc, if it can be one of those listed there."""
@@ -42,7 +45,7 @@ class PosixFileSystem:
         is_listed = (owner.boot, owner.pid_space) == (here.boot, here.pid_space)
         if not is_listed or here.started == 0 or owner.boot == _UNKNOWN_BOOT:
             return None
-        return _started(owner.pid) == owner.started
+        return self._started(owner.pid) == owner.started
 
     def open(self, path: str, flags: int, mode: int = 0o600) -> int:
         """Call ``open``."""
@@ -112,25 +115,22 @@ class PosixFileSystem:
         """Call ``unlink``."""
         os.unlink(path)  # noqa: PTH108 (paths are strings here)
 
+    def _boot(self) -> str:
+        try:
+            return (self.proc / "sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+        except OSError:
+            return _UNKNOWN_BOOT
 
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
-    except OSError:
-        return _UNKNOWN_BOOT
+    def _pid_space(self) -> int:
+        try:
+            return (self.proc / "self/ns/pid").stat().st_ino
+        except OSError:
+            return 0
 
-
-def _pid_space() -> int:
-    try:
-        return Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:
-        return 0
-
-
-def _started(pid: int) -> int | None:
-    """Read when a process started; ``None`` if there is no such process (or no /proc)."""
-    try:
-        line = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    return int(line.rpartition(b")")[2].split()[_START_FIELD])
+    def _started(self, pid: int) -> int | None:
+        """Read when a process started; ``None`` if there is no such process (or no /proc)."""
+        try:
+            line = (self.proc / str(pid) / "stat").read_bytes()
+        except OSError:
+            return None
+        return int(line.rpartition(b")")[2].split()[_START_FIELD])

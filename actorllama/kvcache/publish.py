@@ -72,7 +72,8 @@ def publish(
     try:
         directory.sync(shard)
     except OSError:
-        directory.withdraw(key, inode=temporary.inode)
+        if how != "adopted":
+            directory.withdraw(key, inode=temporary.inode)
         raise
     return how
 

@@ -390,6 +390,26 @@ def test_a_process_knows_itself_and_who_is_dead_and_whom_it_cannot_judge() -> No
     assert files.is_running(attrs.evolve(me, pid_space=1)) is None
 
 
+class WithoutProc(QuickFiles):
+    """A system that does not tell about processes."""
+
+    proc = Path("/nonexistent")
+
+
+def test_without_proc_nobody_is_judged(root: Path, bus: StrictBus) -> None:
+    files = WithoutProc()
+    assert files.is_running(files.owner()) is None
+    tier = tier_at(root, bus=bus, files=files)
+    unfinished = plant_temporary(root, files.owner())
+    assert tier.sweep() == 0
+    assert unfinished.exists()
+    assert tier.put(snapshot_of(1)) == "published"
+
+
+def test_a_name_that_no_process_wrote_is_no_owner() -> None:
+    assert Owner.from_name("nobody") is None
+
+
 def test_a_tier_names_its_root_and_refuses_senseless_settings(root: Path, bus: StrictBus) -> None:
     assert str(root) in repr(tier_at(root, bus=bus))
     with pytest.raises(ValueError, match="limit_bytes"):
@@ -441,6 +461,50 @@ def test_an_index_reads_each_header_once_and_a_directory_only_until_it_has_settl
     shard = path_of(root, snapshot_of(1)).parent
     os.utime(shard, ns=(1, 1))  # as if the file system's clock had ticked meanwhile
     assert tier.keys() == ()
+
+
+def test_a_victim_that_was_used_meanwhile_is_spared(root: Path, bus: StrictBus) -> None:
+    """A use changes no directory's time stamp: the index learns of it when it looks at its victims again."""
+    files = WatchedFiles()
+    tier = tier_at(root, bus=bus, n_entries=3, files=files)
+    for number in (1, 2, 3):
+        tier.put(snapshot_of(number))
+    for files.at_s in (0.0, 2.0):
+        tier.keys()
+    assert tier_at(root, bus=bus).get(snapshot_of(1).key)
+    tier.put(snapshot_of(4))
+    assert set(tier.keys()) == {snapshot_of(number).key for number in (1, 3, 4)}
+
+
+def test_a_victim_that_is_gone_already_costs_nobody_else_the_place(root: Path, bus: StrictBus) -> None:
+    files = WatchedFiles()
+    tier = tier_at(root, bus=bus, n_entries=3, files=files)
+    for number in (1, 2, 3):
+        tier.put(snapshot_of(number))
+    for files.at_s in (0.0, 2.0):
+        tier.keys()
+    shard = path_of(root, snapshot_of(1)).parent
+    stamp_ns = shard.stat().st_mtime_ns
+    path_of(root, snapshot_of(1)).unlink()
+    os.utime(shard, ns=(stamp_ns, stamp_ns))
+    tier.put(snapshot_of(4))
+    assert set(tier.keys()) == {snapshot_of(number).key for number in (2, 3, 4)}
+
+
+class UsedForEver(WatchedFiles):
+    """Every file is used again whenever somebody looks."""
+
+    def stat(self, path: str) -> os.stat_result:
+        if path.endswith(".kv"):
+            os.utime(path)
+        return super().stat(path)
+
+
+def test_room_is_made_though_every_victim_is_used_again_and_again(root: Path, bus: StrictBus) -> None:
+    tier = tier_at(root, bus=bus, n_entries=1, files=UsedForEver())
+    tier.put(snapshot_of(1))
+    tier.put(snapshot_of(2))
+    assert tier.keys() == (snapshot_of(2).key,)
 
 
 @pytest.mark.slow

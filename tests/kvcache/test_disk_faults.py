@@ -4,13 +4,13 @@ import contextlib
 import errno
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from actorllama.errors import CacheError, TierFull
-from actorllama.kvcache import DiskTier
+from actorllama.kvcache import Buffer, DiskTier
 from actorllama.kvcache.layout import entry_name
 from tests.kvcache.samples import FaultyFiles, QuickFiles, encoded, failing, snapshot_of
 
@@ -196,6 +196,104 @@ def test_a_file_that_was_mended_meanwhile_is_not_set_aside(tmp_path: Path) -> No
     tier = DiskTier(tmp_path, limit_bytes=9 * N_BYTES, files=Mender(path))
     assert tier.get(snapshot_of(1).key) is None
     assert tier.get(snapshot_of(1).key) == snapshot_of(1)
+
+
+class Remover(QuickFiles):
+    """Another process that removes the damaged file while we are about to set it aside."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def flock(self, fd: int) -> None:
+        self.path.unlink(missing_ok=True)
+        super().flock(fd)
+
+
+def test_a_damaged_file_that_is_gone_already_is_a_miss(tmp_path: Path) -> None:
+    damaged(tmp_path)
+    path = tmp_path / entry_name(snapshot_of(1).key)
+    tier = DiskTier(tmp_path, limit_bytes=9 * N_BYTES, files=Remover(path))
+    assert tier.get(snapshot_of(1).key) is None
+    assert not (tmp_path / "quarantine").exists() or not list((tmp_path / "quarantine").iterdir())
+
+
+class Unsure(FaultyFiles):
+    """The directory cannot be synced, and meanwhile another process has published anew."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(strike_at=1, strike=self.publish_anew, only=frozenset({"fsync"}))
+        self.path = path
+
+    def publish_anew(self) -> None:
+        anew = self.path.with_name("anew")
+        anew.write_bytes(encoded(snapshot_of(1)))
+        anew.rename(self.path)
+        failing(errno.EIO)()
+
+
+def test_what_another_process_published_is_not_taken_back_with_ours(tmp_path: Path) -> None:
+    path = tmp_path / entry_name(snapshot_of(1).key)
+    path.parent.mkdir()
+    tier = DiskTier(tmp_path, limit_bytes=9 * N_BYTES, files=Unsure(path))
+    with pytest.raises(CacheError):
+        tier.put(snapshot_of(1))
+    assert tier.get(snapshot_of(1).key) == snapshot_of(1)
+
+
+class UnsureRival(Rival):
+    """A rival was faster, and then the directory cannot be synced."""
+
+    n_syncs = 0
+
+    def fsync(self, fd: int) -> None:
+        self.n_syncs += 1
+        if self.n_syncs == 2:
+            failing(errno.EIO)()
+
+
+def test_what_was_adopted_is_not_taken_back(tmp_path: Path) -> None:
+    (tmp_path / snapshot_of(1).key[:2]).mkdir()
+    files = UnsureRival(tmp_path, encoded(snapshot_of(1)))
+    tier = DiskTier(tmp_path, limit_bytes=9 * N_BYTES, files=files)
+    with pytest.raises(CacheError):
+        tier.put(snapshot_of(1))
+    assert tier.get(snapshot_of(1).key) == snapshot_of(1)
+
+
+class Twin(QuickFiles):
+    """Another process makes every directory a moment before we do."""
+
+    def mkdir(self, path: str) -> None:
+        Path(path).mkdir()
+        super().mkdir(path)
+
+
+def test_a_directory_that_somebody_makes_meanwhile_is_welcome(tmp_path: Path) -> None:
+    tier = DiskTier(tmp_path / "cache", limit_bytes=9 * N_BYTES, files=Twin())
+    assert tier.put(snapshot_of(1)) == "published"
+
+
+def test_a_file_that_goes_while_its_directory_is_listed_is_left_out(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(b"")
+    listing = QuickFiles().scan(str(tmp_path))
+    first = next(listing).name
+    (tmp_path / ("two" if first == "one" else "one")).unlink()
+    assert list(listing) == []
+
+
+class Idle(QuickFiles):
+    """A disk that takes nothing and does not say why."""
+
+    def write(self, fd: int, pieces: Sequence[Buffer]) -> int:
+        return 0
+
+
+def test_a_write_that_writes_nothing_is_a_failure_and_no_endless_loop(tmp_path: Path) -> None:
+    tier = DiskTier(tmp_path, limit_bytes=9 * N_BYTES, files=Idle())
+    with pytest.raises(CacheError, match="nothing was written"):
+        tier.put(snapshot_of(1))
+    assert temporaries(tmp_path) == []
 
 
 # -- real file systems -------------------------------------------------------------------------------

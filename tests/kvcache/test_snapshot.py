@@ -110,6 +110,15 @@ def test_a_later_version_is_told_apart_from_a_damaged_one() -> None:
         decode(data)
 
 
+def test_a_header_of_another_length_is_not_version_1() -> None:
+    data = bytearray(encoded(snapshot_of()))
+    data[12:16] = struct.pack("<I", HEADER_BYTES + 8)
+    data[24:32] = blake2b(data[:24], digest_size=8, person=b"ALkv prologue").digest()
+    with pytest.raises(SnapshotCorrupt) as caught:
+        decode(data)
+    assert caught.value.section == "prologue"
+
+
 def test_a_signed_snapshot_needs_its_key() -> None:
     snapshot = snapshot_of()
     data = encoded(snapshot, MAC_KEY)

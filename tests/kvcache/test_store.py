@@ -133,6 +133,16 @@ def test_what_is_removed_is_gone_wherever_it_was(tmp_path: Path) -> None:
     assert store.get(key) is None
 
 
+def test_what_was_removed_under_way_is_gone_though_its_write_failed(tmp_path: Path) -> None:
+    store = store_at(tmp_path, n_disk=0)
+    store.put(snapshot_of(1))
+    job = store.write_behind()
+    assert job is not None
+    assert store.remove(snapshot_of(1).key)
+    store.finish(job, job.run())
+    assert (store.get(snapshot_of(1).key), store.keys()) == (None, ())
+
+
 def test_what_was_removed_under_way_and_put_again_stays(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     store.put(snapshot_of(1))
