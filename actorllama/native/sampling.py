@@ -51,6 +51,7 @@ _BOUNDS = (
     Bound("seed", 0, 2**64 - 1, integer=True),
 )
 _MAX_LOGPROBS = 20
+_MIN_TEMPERATURE = 1e-6  # logits divided by less do not fit into float32
 
 
 def _as_tuple(value: Iterable[str] | str) -> tuple[str, ...]:
@@ -166,6 +167,9 @@ class SamplingParams:
         """
         for bound in _BOUNDS:
             bound.check(getattr(self, bound.field))
+        if 0.0 < self.temperature < _MIN_TEMPERATURE:
+            reason = f"must be 0 (the most probable token) or at least {_MIN_TEMPERATURE}"
+            raise RequestError(field="temperature", value=self.temperature, reason=reason)
         check_number("top_k", self.top_k, low=0, high=max(1 << 20, n_vocab), integer=True)
         _check_bias(self.logit_bias, n_vocab=n_vocab)
         _check_chain(self.samplers)

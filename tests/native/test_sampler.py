@@ -156,6 +156,31 @@ def test_what_may_be_chosen_is_what_llama_cpp_leaves_and_as_often(params: Sampli
     assert set(chosen) <= set(expected)
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(samplers=("top_n_sigma", "xtc"), xtc_probability=1.0, xtc_threshold=0.0),
+        SamplingParams(samplers=("top_n_sigma",), adaptive_target=0.0),
+        SamplingParams(samplers=("top_n_sigma", "typical"), typical_p=0.9),
+        SamplingParams(samplers=("temperature",), temperature=0.0, dynatemp_range=0.5, adaptive_target=0.0),
+    ],
+    ids=["xtc", "adaptive_p", "typical", "dynatemp"],
+)
+def test_what_a_filter_forbids_in_place_is_gone_for_the_next_stage(params: SamplingParams) -> None:
+    row = np.zeros(N_VOCAB, dtype=np.float32)
+    row[7] = 200.0  # everything else is far below one standard deviation, and there is no entropy
+    chooser = sampler(evolve(params, top_n_sigma=1.0))
+    assert {chooser.choose(row) for _ in range(20)} == {7}
+    chooser.close()
+
+
+def test_a_dynamic_temperature_near_0_is_no_trouble() -> None:
+    chooser = sampler(SamplingParams(temperature=0.0, dynatemp_range=1e-6, dynatemp_exponent=30.0))
+    for row in rows(20):
+        assert chooser.choose(row) == row.argmax()
+    chooser.close()
+
+
 def test_penalties_behind_a_filter_act_on_what_it_left() -> None:
     row = np.zeros(N_VOCAB, dtype=np.float32)
     row[:3] = (5.0, 4.9, 4.8)

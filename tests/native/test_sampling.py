@@ -13,6 +13,7 @@ N_VOCAB = 1000
 WRONG: list[tuple[str, object]] = [
     ("temperature", -0.1),
     ("temperature", math.nan),
+    ("temperature", 1e-7),
     ("temperature", "hot"),
     ("temperature", True),
     ("dynatemp_range", -1),

@@ -72,14 +72,11 @@ class LlamaSampler:
         """
         record = record.checked(n_vocab=tools.n_vocab)
         sampler = cls(record.params, record.recent, tools=tools)
-        sampler._n_draws = record.n_draws
-        if sampler._xtc is not None:
-            sampler._xtc.n_draws = record.n_xtc_draws
-        if sampler._picker is not None:
-            sampler._picker.load(record.learned)
-        if sampler._grammar is not None:
-            for token in record.generated:
-                sampler._grammar.accept(token)
+        try:
+            sampler._load(record)
+        except BaseException:
+            sampler.close()
+            raise
         return sampler
 
     @property
@@ -146,6 +143,17 @@ class LlamaSampler:
         for stage in self._stages:
             stage.close()
 
+    def _load(self, record: SamplerRecord) -> None:
+        """Take over what the record adds to parameters and recent tokens."""
+        self._n_draws = record.n_draws
+        if self._xtc is not None:
+            self._xtc.n_draws = record.n_xtc_draws
+        if self._picker is not None:
+            self._picker.load(record.learned)
+        if self._grammar is not None:
+            for token in record.generated:
+                self._grammar.accept(token)
+
     def _build_stages(self) -> None:
         """Fill shifts and stages; what stands before the first filter works on the row itself."""
         shifts = self._make_shifts()
@@ -159,6 +167,10 @@ class LlamaSampler:
                 self._add_own(name, shifts)
             else:
                 filters.append(name)
+                if name == "top_n_sigma" and self._params.typical_p < 1.0:
+                    # llama.cpp's typical filter takes what sigma forbade into its entropy, which is NaN then.
+                    self._add_filters(filters)
+                    filters = []
         self._add_filters(filters)
 
     def _make_shifts(self) -> dict[str, Shift]:

@@ -13,6 +13,7 @@ __all__ = ["Candidates"]
 
 _RECORD = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 _N_BLOCKS = 64
+_HIGHEST = np.float32(1e30)
 _MANY = 8
 _SLACK = 0.3
 
@@ -98,6 +99,18 @@ class Candidates:
         maxima = np.maximum.reduce(row[:width].reshape(_N_BLOCKS, n_groups), axis=0)
         bound = np.partition(maxima, n_groups - k)[n_groups - k]
         return (row >= bound).nonzero()[0]
+
+    def drop_forbidden(self) -> None:
+        """Drop candidates at ``-inf``, which some filters leave in place; at least one is not.
+
+        ``+inf``, which dividing by almost nothing gives, becomes a number that can be calculated with.
+        """
+        np.minimum(self.logits, _HIGHEST, out=self.logits)
+        allowed = (self.logits > -np.inf).nonzero()[0]
+        if len(allowed) < self.size:
+            is_sorted = self.array.sorted
+            self.keep(allowed)
+            self.array.sorted = is_sorted
 
     def keep(self, order: np.ndarray[tuple[int], np.dtype[np.intp]]) -> None:
         """Keep these candidates, in this order."""

@@ -36,13 +36,18 @@ class Stage(Protocol):
 
 
 class FilterChain:
-    """Neighbouring stages that llama.cpp does: stateless filters."""
+    """Neighbouring stages that llama.cpp does: stateless filters.
 
-    __slots__ = ("_handle", "names")
+    Top-n-sigma and a dynamic temperature of 0 forbid candidates without dropping them. XTC and
+    adaptive-p would take those for candidates, so they are dropped at the end of the chain.
+    """
 
-    def __init__(self, filters: dict[str, _MakeFilter]) -> None:
+    __slots__ = ("_handle", "_may_forbid", "names")
+
+    def __init__(self, filters: dict[str, _MakeFilter], *, may_forbid: bool) -> None:
         """Build the chain from filters by name, in their order."""
         self.names = tuple(filters)
+        self._may_forbid = may_forbid
         self._handle = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
         for make in filters.values():
             llama_cpp.llama_sampler_chain_add(self._handle, make())
@@ -50,6 +55,8 @@ class FilterChain:
     def apply(self, candidates: Candidates) -> None:
         """Let llama.cpp drop and scale."""
         _apply(self._handle, ctypes.byref(candidates.array))
+        if self._may_forbid:
+            candidates.drop_forbidden()
 
     def close(self) -> None:
         """Free the chain with its filters."""
@@ -108,7 +115,9 @@ def filter_chain(params: SamplingParams, names: list[str]) -> FilterChain | None
     """Build one chain of these filters; ``None`` if all of them are off."""
     filters = native_filters(params)
     wanted = {name: filters[name] for name in names if name in filters}
-    return FilterChain(wanted) if wanted else None
+    has_dynatemp = "temperature" in wanted and params.dynatemp_range > 0.0
+    may_forbid = "top_n_sigma" in wanted or has_dynatemp
+    return FilterChain(wanted, may_forbid=may_forbid) if wanted else None
 
 
 def native_filters(params: SamplingParams) -> dict[str, _MakeFilter]:
