@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from pathlib import Path
 
-from actorllama.kvcache import Buffer, FileFacts, Owner, PosixFileSystem, Snapshot
+from actorllama.kvcache import (
+    Buffer,
+    DiskTier,
+    FileFacts,
+    FileSystem,
+    Owner,
+    PosixFileSystem,
+    Snapshot,
+)
+from actorllama.kvcache.layout import entry_name, temporary_name
+from actorllama.telemetry import StrictBus
 
-T = TypeVar("T")
 NAMESPACE = "c0ffee"
 
 
@@ -31,6 +40,9 @@ def snapshot_of(
 
 def encoded(snapshot: Snapshot, mac_key: bytes | None = None) -> bytes:
     return b"".join(snapshot.encode(mac_key=mac_key))
+
+
+N_BYTES = snapshot_of().n_bytes
 
 
 class QuickFiles(PosixFileSystem):
@@ -150,3 +162,30 @@ def failing(error: int) -> Callable[[], None]:
         raise OSError(error, os.strerror(error))
 
     return strike
+
+
+def tier_at(
+    root: Path,
+    *,
+    bus: StrictBus,
+    n_entries: int = 100,
+    mac_key: bytes | None = None,
+    files: FileSystem | None = None,
+) -> DiskTier:
+    return DiskTier(
+        root, limit_bytes=n_entries * N_BYTES, bus=bus, mac_key=mac_key, files=files or QuickFiles()
+    )
+
+
+def path_of(root: Path, snapshot: Snapshot) -> Path:
+    return root / entry_name(snapshot.key)
+
+
+def plant_temporary(root: Path, owner: Owner, n_bytes: int = N_BYTES) -> Path:
+    path = root / temporary_name("ab" * 16, owner)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(n_bytes))
+    return path
+
+
+DEAD = Owner(boot="01234567", pid_space=1, pid=1, started=1)
