@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "chat": "actorllama.cli.chat",
     "info": "actorllama.cli.info",
     "models": "actorllama.cli.models",
+    "verify": "actorllama.cli.verify",
     "doctor": "actorllama.cli.doctor",
     "tree": "actorllama.cli.tree",
     "bench": "actorllama.cli.bench",

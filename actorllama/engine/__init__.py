@@ -23,6 +23,7 @@ they share steps. Text goes to readers by credit, so that a slow reader costs no
 from __future__ import annotations
 
 from actorllama.engine.cache_actor import CacheActor, FindSnapshot, KeepSnapshot, ReadCacheStatistics
+from actorllama.engine.canary import Check, Exactness, level_of, run_canary
 from actorllama.engine.chat_template import ChatTemplate, Message, messages_from
 from actorllama.engine.commands import RestoredState
 from actorllama.engine.events import EVENTS
@@ -52,9 +53,11 @@ __all__ = [
     "CacheActor",
     "CancelTake",
     "ChatTemplate",
+    "Check",
     "Describe",
     "EngineHost",
     "EngineOptions",
+    "Exactness",
     "FindSnapshot",
     "FinishReason",
     "GetHost",
@@ -82,5 +85,7 @@ __all__ = [
     "Usage",
     "WaitReady",
     "check_request",
+    "level_of",
     "messages_from",
+    "run_canary",
 ]

@@ -12,7 +12,14 @@ from actorllama.engine.request import TurnRequest
 from actorllama.engine.result import TurnResult
 from actorllama.engine.stream import TurnStream
 from actorllama.ids import TurnId
-from actorllama.native import ContextFacts, InferenceContext, ModelFacts, NativeModel, Vocabulary
+from actorllama.native import (
+    ContextFacts,
+    ContextOptions,
+    InferenceContext,
+    ModelFacts,
+    NativeModel,
+    Vocabulary,
+)
 
 __all__ = [
     "CancelTake",
@@ -100,6 +107,8 @@ class ModelInfo:
     facts: ModelFacts
     context: ContextFacts
     vocabulary: Vocabulary
+    options: ContextOptions
+    """What the context was opened with."""
     namespace: str
     """Names everything that shapes this context's states."""
     stream_window: int

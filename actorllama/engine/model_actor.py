@@ -191,6 +191,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             facts=opened.model.facts,
             context=facts,
             vocabulary=opened.model.vocabulary,
+            options=self._spec.context_options,
             stream_window=self._spec.engine_options.stream_window,
             namespace=namespace_of(
                 opened.model.facts, facts, self._spec.context_options, self._spec.backend.build_info()

@@ -168,6 +168,10 @@ class InferenceContext(Protocol):
         """Choose a token for each pair of sampler and logits row of the last batch, and accept it."""
         ...
 
+    def logits_digest(self, row: int) -> bytes:
+        """Return a digest of one raw logits row of the last batch: equal only if every bit is."""
+        ...
+
     def new_sampler(self, params: SamplingParams, history: Sequence[int]) -> NativeSampler:
         """Make a turn's sampler; ``history`` are the tokens that penalties start from."""
         ...

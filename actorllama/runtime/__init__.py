@@ -23,5 +23,15 @@ from actorllama.runtime.load_options import LoadOptions
 from actorllama.runtime.model import Model, SamplingOptions
 from actorllama.runtime.runtime import Runtime, open_runtime
 from actorllama.runtime.turn import Turn
+from actorllama.runtime.verify import VerifyReport, verify_model
 
-__all__ = ["LoadOptions", "Model", "Runtime", "SamplingOptions", "Turn", "open_runtime"]
+__all__ = [
+    "LoadOptions",
+    "Model",
+    "Runtime",
+    "SamplingOptions",
+    "Turn",
+    "VerifyReport",
+    "open_runtime",
+    "verify_model",
+]

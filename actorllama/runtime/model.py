@@ -25,7 +25,7 @@ from actorllama.engine import (
 )
 from actorllama.errors import ActorExited, ModelNotLoaded, ModelUnavailable, RequestError, TurnTimeout
 from actorllama.ids import TurnId
-from actorllama.native import ModelFacts, SamplingParams
+from actorllama.native import ContextOptions, ModelFacts, SamplingParams
 from actorllama.native.sampling import check_number
 from actorllama.runtime.names import model_name, supervisor_name
 from actorllama.runtime.prompting import LazyTemplate, Prompt, tokens_of
@@ -105,6 +105,11 @@ class Model:
     def facts(self) -> ModelFacts:
         """What the weights file says."""
         return self._info.facts
+
+    @property
+    def context_options(self) -> ContextOptions:
+        """What the context was opened with."""
+        return self._info.options
 
     @property
     def has_chat_template(self) -> bool:

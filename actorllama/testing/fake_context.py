@@ -8,6 +8,7 @@ import threading
 from array import array
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from itertools import pairwise
 
 from actorllama.errors import DecodeError, StateError
@@ -122,6 +123,14 @@ class FakeContext:
             if computed is None or not all(0 <= row < len(computed) for row in rows):
                 raise StateError(operation="sample", reason=f"rows {list(rows)} of {len(computed or ())}")
             return [self._choose(sampler, computed[row]) for sampler, row in zip(samplers, rows, strict=True)]
+
+    def logits_digest(self, row: int) -> bytes:
+        """Return a digest of one raw logits row of the last batch."""
+        with self._entered("logits_digest"):
+            computed = self._rows
+            if computed is None or not 0 <= row < len(computed):
+                raise StateError(operation="logits_digest", reason=f"row {row} of {len(computed or ())}")
+            return blake2b(repr(list(computed[row])).encode(), digest_size=16).digest()
 
     def new_sampler(self, params: SamplingParams, history: Sequence[int]) -> FakeSampler:
         """Make a turn's sampler."""

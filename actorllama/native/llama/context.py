@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import cast
 
 import llama_cpp
@@ -132,6 +133,10 @@ class LlamaContext:
         # Every sampler that an owner of this context has was made by its new_sampler.
         ours = cast("Sequence[LlamaSampler]", samplers)
         return [sampler.choose(logits[row]) for sampler, row in zip(ours, rows, strict=True)]
+
+    def logits_digest(self, row: int) -> bytes:
+        """Return a digest of one raw logits row of the last batch: equal only if every bit is."""
+        return blake2b(self.logits()[row].tobytes(), digest_size=16).digest()
 
     def new_sampler(self, params: SamplingParams, history: Sequence[int]) -> LlamaSampler:
         """Make a turn's sampler; ``history`` are the tokens that penalties start from."""
