@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypedDict, Unpack
 
 import trio
@@ -36,6 +37,7 @@ __all__ = ["Model", "SamplingOptions"]
 
 _MAX_TIMEOUT_S = 1e9  # thirty years; beyond that it is infinity that is meant
 _MAX_WINDOW = 1 << 20
+_CONSTRAINTS = ("grammar", "json_schema", "regex", "choice")
 _INLINE_CHARS = 2048  # tokenising this much takes well under a millisecond; a thread hop takes 0.1
 
 
@@ -274,7 +276,8 @@ class Model:
             tokens = await trio.to_thread.run_sync(
                 tokens_of, info, prompt, messages, self._template, abandon_on_cancel=True
             )
-        return check_request(
+        check = partial(
+            check_request,
             prompt=tokens,
             sampling=_params(sampling),
             max_tokens=max_tokens,
@@ -283,6 +286,10 @@ class Model:
             vocabulary=info.vocabulary,
             context=info.context,
         )
+        if any(sampling.get(name) is not None for name in _CONSTRAINTS):
+            # Compiling a large grammar or schema takes up to a fifth of a second.
+            return await trio.to_thread.run_sync(check, abandon_on_cancel=True)
+        return check()
 
     async def _take(
         self, turn_id: TurnId, request: TurnRequest, stream: TurnStream | None, timeout_s: float
