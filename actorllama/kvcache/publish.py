@@ -36,7 +36,7 @@ _WITHOUT_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.E
 def publish(
     directory: Directory,
     key: str,
-    pieces: Sequence[Buffer],
+    encode: Callable[[], Sequence[Buffer]],
     *,
     limits: Limits,
     on_gone: Callable[[KnownFile], None],
@@ -46,7 +46,7 @@ def publish(
     Args:
         directory: The root.
         key: Its key.
-        pieces: Its encoded bytes.
+        encode: Makes its bytes; not called if a sound file is there.
         limits: The bounds of the root.
         on_gone: Told of each file that was evicted or swept to make room.
 
@@ -61,6 +61,7 @@ def publish(
     if is_sound(directory, key, limit_bytes=limits.limit_bytes):
         directory.sync(shard)  # whoever wrote it may not have come to this step yet
         return "adopted"
+    pieces = encode()
     n_bytes = sum(len(piece) for piece in pieces)
     temporary = reserve(directory, key, n_bytes=n_bytes, limits=limits, on_gone=on_gone)
     try:
