@@ -19,7 +19,7 @@ from actorllama.kvcache.events import (
     PUT_FAILED,
 )
 from actorllama.kvcache.file_system import FileSystem
-from actorllama.kvcache.header import mac_key_id
+from actorllama.kvcache.header import Buffer, mac_key_id
 from actorllama.kvcache.layout import is_key
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.posix import PosixFileSystem
@@ -210,9 +210,11 @@ class DiskTier:
     # -- inside --------------------------------------------------------------------------------
 
     def _publish(self, snapshot: Snapshot) -> How:
-        pieces = snapshot.encode(mac_key=self._mac_key)
+        def encode() -> list[Buffer]:
+            return snapshot.encode(mac_key=self._mac_key)
+
         with self._translated(needed_bytes=snapshot.n_bytes):
-            return publish(self._directory, snapshot.key, pieces, limits=self._limits, on_gone=self._on_gone)
+            return publish(self._directory, snapshot.key, encode, limits=self._limits, on_gone=self._on_gone)
 
     def _read(self, key: str, *, is_use: bool) -> tuple[Snapshot | None, str]:
         """Read a file, or say why not: absent, corrupt, foreign, unreadable."""
