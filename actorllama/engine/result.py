@@ -64,9 +64,9 @@ class TurnResult:
     """Random numbers drawn; with the seed, the state of the generator."""
     n_steps: int
     """Native calls that computed a part of it."""
-    logprobs: tuple[TokenLogprob, ...] | None
+    logprobs: tuple[TokenLogprob, ...] | None = None
     """For each generated token, if they were asked for."""
-    resume_key: str | None
+    resume_key: str | None = None
     """Names the saved state; ``None`` unless the turn was to be kept."""
     usage: Usage
     timings: Timings

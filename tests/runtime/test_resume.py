@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,13 +29,13 @@ GRAMMAR: SamplingOptions = {**CHAIN, "grammar": "root ::= [a-z ]+"}
 
 
 @asynccontextmanager
-async def open_demo(state_dir: Path | None = None, *, n_seq: int = 4) -> AsyncIterator[Model]:
+async def open_demo(state_dir: Path | None = None, *, n_seq: int = 4) -> AsyncGenerator[Model, None]:
     async with open_runtime(state_dir=state_dir) as rt:
         yield await rt.load("demo", demo.model_path(), n_seq=n_seq, ctx_per_seq=512, n_threads=1)
 
 
 @asynccontextmanager
-async def open_fake() -> AsyncIterator[Model]:
+async def open_fake() -> AsyncGenerator[Model, None]:
     async with open_runtime(backend=FakeBackend(FakeLanguage(end_one_in=0))) as rt:
         yield await rt.load("fake", Path("fake.gguf"), n_seq=2, ctx_per_seq=128)
 
