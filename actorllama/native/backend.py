@@ -192,6 +192,17 @@ class InferenceContext(Protocol):
         """Forget positions ``[first, end)``; False if this memory cannot do it."""
         ...
 
+    def rollback(self, seq_id: int, n_keep: int) -> bool:
+        """Take back all but the first ``n_keep`` tokens, as if the rest had never been decoded.
+
+        Returns:
+            False if this memory cannot do that; the sequence is then as it was.
+
+        Raises:
+            StateError: The sequence holds fewer tokens.
+        """
+        ...
+
     def position_range(self, seq_id: int) -> tuple[int, int] | None:
         """Return the smallest and largest position held, or ``None`` if the sequence is empty."""
         ...

@@ -162,6 +162,19 @@ class FakeContext:
             self._cells[seq_id] = array("q", [number for pair in kept for number in pair])
             return True
 
+    def rollback(self, seq_id: int, n_keep: int) -> bool:
+        """Take back all but the first ``n_keep`` tokens; this memory always can.
+
+        Raises:
+            StateError: The sequence holds fewer tokens.
+        """
+        with self._entered("rollback", seq_id):
+            n_held = len(self._cells[seq_id]) // 2
+            if not 0 <= n_keep <= n_held:
+                raise StateError(operation="rollback", reason=f"{n_keep} of {n_held} tokens")
+            del self._cells[seq_id][2 * n_keep :]
+            return True
+
     def position_range(self, seq_id: int) -> tuple[int, int] | None:
         """Return the smallest and largest position held, or ``None``."""
         with self._entered("position_range", seq_id):

@@ -64,6 +64,7 @@ class LlamaContext:
         self._sampler_tools = SamplerTools(n_vocab=model_facts.n_vocab, vocab=vocab)
         self._facts = _read_facts(handle, options)
         self._section_kinds = section_kinds(model_facts)
+        self._n_swa = model_facts.n_swa
         self._layout: StateLayout | None = None
 
         def free() -> None:
@@ -163,6 +164,33 @@ class LlamaContext:
             raise StateError(operation="remove_cells", reason=f"positions {first} to {end}")
         with self._lease.use():
             return bool(_seq_rm(self._memory, seq_id, first, end))
+
+    def rollback(self, seq_id: int, n_keep: int) -> bool:
+        """Take back all but the first ``n_keep`` tokens, exactly; or say False and touch nothing.
+
+        llama.cpp itself agrees to more than it can: of a sliding window it removes the rows behind
+        ``n_keep`` although those before, which the window then looks at again, are gone (llama-notes 1.3).
+
+        Raises:
+            StateError: The sequence holds fewer tokens.
+        """
+        held = self.position_range(seq_id)
+        n_held = 0 if held is None else held[1] + 1
+        if not 0 <= n_keep <= n_held:
+            raise StateError(operation="rollback", reason=f"{n_keep} of {n_held} tokens")
+        if n_keep == n_held:
+            return True
+        if n_keep == 0:
+            self.clear_sequence(seq_id)
+            return True
+        if "recurrent" in self._section_kinds:
+            return False  # its one state has seen all the tokens
+        if "window" in self._section_kinds:
+            if self._facts.layout == "shared":
+                return False  # another sequence may have taken any cell that had left the window
+            if held is None or held[0] > max(0, n_keep - self._n_swa + 1):
+                return False
+        return self.remove_cells(seq_id, n_keep, n_held)
 
     def position_range(self, seq_id: int) -> tuple[int, int] | None:
         """Return the smallest and largest position held, or ``None`` if the sequence is empty."""
