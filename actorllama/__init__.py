@@ -13,13 +13,14 @@ if TYPE_CHECKING:  # the names that __getattr__ loads, for type checkers
     from actorllama.config import Config, load_config
     from actorllama.engine import Message, TextPiece, TurnResult
     from actorllama.errors import ActorLlamaError
-    from actorllama.runtime import Model, Runtime, Turn, open_runtime
+    from actorllama.runtime import Conversation, Model, Runtime, Turn, open_runtime
     from actorllama.telemetry import Bus
 
 __all__ = [
     "ActorLlamaError",
     "Bus",
     "Config",
+    "Conversation",
     "Message",
     "Model",
     "Runtime",
@@ -37,6 +38,7 @@ _HOMES = {
     "ActorLlamaError": "actorllama.errors",
     "Bus": "actorllama.telemetry",
     "Config": "actorllama.config",
+    "Conversation": "actorllama.runtime",
     "Message": "actorllama.engine",
     "Model": "actorllama.runtime",
     "Runtime": "actorllama.runtime",

@@ -21,7 +21,8 @@ class RestoredState:
     kv: Buffer
     """As the context wrote it; checked before llama.cpp sees it."""
     n_cells: int
-    record: TurnRecord
+    record: TurnRecord | None = None
+    """The sampler and the undecided text; ``None`` begins with its own: a new turn after the saved one."""
 
 
 @frozen(kw_only=True)
@@ -39,7 +40,8 @@ class StartTurn:
     keep: bool = False
     """Whether the end brings the state, so that the turn can be continued."""
     restore: RestoredState | None = None
-    """The state of all but the last token of ``prompt``, and the sampler that chose that one."""
+    """The state of the first ``n_cells < n_prompt`` tokens of ``prompt``. With a record: of all but the last,
+    and the sampler that chose that one."""
     credit: int | None = None
     """Tokens that may be produced before the reader grants more; ``None`` is no reader to wait for."""
 

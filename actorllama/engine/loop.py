@@ -19,6 +19,7 @@ from actorllama.engine.reports import (
     TurnEnd,
 )
 from actorllama.engine.text import TextAssembler
+from actorllama.engine.turn_record import TurnRecord
 from actorllama.errors import DecodeError, StateError
 from actorllama.native import InferenceContext, NativeSampler, StepBatch, Vocabulary
 
@@ -142,7 +143,7 @@ class EngineLoop:
         record = None if command.restore is None else command.restore.record
         turn = LiveTurn(
             command=command,
-            sampler=self._sampler(command),
+            sampler=self._sampler(command, record),
             text=TextAssembler(
                 command.stop,
                 held="" if record is None else record.held,
@@ -172,9 +173,9 @@ class EngineLoop:
             return 0
         return saved.n_cells
 
-    def _sampler(self, command: StartTurn) -> NativeSampler:
-        if command.restore is not None:
-            return self._context.restore_sampler(command.restore.record.sampler)
+    def _sampler(self, command: StartTurn, record: TurnRecord | None) -> NativeSampler:
+        if record is not None:
+            return self._context.restore_sampler(record.sampler)
         return self._context.new_sampler(command.sampling, command.prompt)
 
     def _plan(self) -> StepPlan:

@@ -28,7 +28,7 @@ class TurnRequest:
     keep: bool = False
     """Whether the turn's state is saved at its end."""
     restore: RestoredState | None = None
-    """An earlier turn to go on from; ``prompt`` is then all of its tokens."""
+    """An earlier turn to go on from; ``prompt`` then begins with its tokens."""
 
 
 def check_request(

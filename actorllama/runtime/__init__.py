@@ -1,7 +1,9 @@
 """The public face: open a runtime, load a model, take a turn.
 
 **What lives here.** ``runtime.py``: `open_runtime` and `Runtime` (load, unload, models). ``model.py``:
-`Model` (complete, stream). ``turn.py``: a turn that is read while it runs. ``load_options.py``,
+`Model` (complete, stream, resume, conversation). ``conversation.py``: `Conversation`; beside it, what it
+remembers (``conversation_turn.py``) and how its next prompt is made (``conversation_prompt.py``).
+``turn.py``: a turn that is read while it runs. ``load_options.py``, ``sampling_options.py``,
 ``prompting.py``: what callers write, checked and translated.
 
 **Who owns it and what always holds.** The runtime owns the actor system; its end ends everything, in
@@ -19,13 +21,16 @@ dies. We refused handles that hold native memory: they would dangle after a rest
 
 from __future__ import annotations
 
+from actorllama.runtime.conversation import Conversation
 from actorllama.runtime.load_options import LoadOptions
-from actorllama.runtime.model import Model, SamplingOptions
+from actorllama.runtime.model import Model
 from actorllama.runtime.runtime import Runtime, open_runtime
+from actorllama.runtime.sampling_options import SamplingOptions
 from actorllama.runtime.turn import Turn
 from actorllama.runtime.verify import VerifyReport, verify_model
 
 __all__ = [
+    "Conversation",
     "LoadOptions",
     "Model",
     "Runtime",

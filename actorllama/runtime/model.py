@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import trio
 
@@ -24,13 +24,17 @@ from actorllama.engine import (
     WaitReady,
     check_request,
 )
-from actorllama.errors import ActorExited, ModelNotLoaded, ModelUnavailable, RequestError, TurnTimeout
+from actorllama.errors import ActorExited, ModelNotLoaded, ModelUnavailable, TurnTimeout
 from actorllama.ids import TurnId
-from actorllama.native import ContextOptions, ModelFacts, SamplingParams
+from actorllama.native import ContextOptions, ModelFacts
 from actorllama.native.sampling import check_number
+from actorllama.runtime.conversation import Conversation
+from actorllama.runtime.conversation_prompt import conversation_request
+from actorllama.runtime.conversation_turn import Ask, Boundary, ModelPort, opened
 from actorllama.runtime.names import model_name, supervisor_name
 from actorllama.runtime.prompting import LazyTemplate, Prompt, tokens_of
 from actorllama.runtime.resuming import find_snapshot, resumed_request
+from actorllama.runtime.sampling_options import SamplingOptions, params_of
 from actorllama.runtime.turn import Turn
 
 __all__ = ["Model", "SamplingOptions"]
@@ -39,47 +43,6 @@ _MAX_TIMEOUT_S = 1e9  # thirty years; beyond that it is infinity that is meant
 _MAX_WINDOW = 1 << 20
 _CONSTRAINTS = ("grammar", "json_schema", "regex", "choice")
 _INLINE_CHARS = 2048  # tokenising this much takes well under a millisecond; a thread hop takes 0.1
-
-
-class SamplingOptions(TypedDict, total=False):
-    """The sampler settings of a turn, as keywords; ``SamplingParams`` says what each does."""
-
-    temperature: float
-    dynatemp_range: float
-    dynatemp_exponent: float
-    top_k: int
-    top_p: float
-    min_p: float
-    typical_p: float
-    top_n_sigma: float
-    min_keep: int
-    xtc_probability: float
-    xtc_threshold: float
-    repeat_penalty: float
-    frequency_penalty: float
-    presence_penalty: float
-    penalty_last_n: int
-    dry_multiplier: float
-    dry_base: float
-    dry_allowed_length: int
-    dry_penalty_last_n: int
-    dry_sequence_breakers: Sequence[str]
-    mirostat: int
-    mirostat_tau: float
-    mirostat_eta: float
-    adaptive_target: float
-    adaptive_decay: float
-    samplers: Sequence[str]
-    seed: int
-    logit_bias: Mapping[int, float] | None
-    grammar: str | None
-    json_schema: Mapping[str, object] | None
-    regex: str | None
-    choice: Sequence[str] | None
-    grammar_triggers: Sequence[str]
-    grammar_trigger_patterns: Sequence[str]
-    grammar_trigger_tokens: Sequence[int]
-    logprobs: int | None
 
 
 class Model:
@@ -156,7 +119,7 @@ class Model:
             ModelNotLoaded: There is no such model any more.
         """
         request = await self._request(prompt, messages, max_tokens, stop, sampling, keep=keep)
-        return await self._take(self._next_turn_id(), request, None, _checked_timeout(timeout_s))
+        return await self._take_one(request, timeout_s)
 
     async def resume(
         self,
@@ -189,7 +152,7 @@ class Model:
         info = await self._current_info()
         snapshot = await find_snapshot(self._system, resume_key, info)
         request = resumed_request(snapshot, info, max_tokens=max_tokens, stop=stop, seed=seed, keep=keep)
-        return await self._take(self._next_turn_id(), request, None, _checked_timeout(timeout_s))
+        return await self._take_one(request, timeout_s)
 
     @asynccontextmanager
     async def stream(
@@ -219,38 +182,38 @@ class Model:
         Yields:
             The turn. Errors come out of the ``async with`` block, typed as they are, not in groups.
         """
-        timeout_s = _checked_timeout(timeout_s)
-        window = self._info.stream_window if window is None else window
-        check_number("window", window, low=2, high=_MAX_WINDOW, integer=True)
         request = await self._request(prompt, messages, max_tokens, stop, sampling, keep=keep)
-        turn_id = self._next_turn_id()
-        stream = TurnStream(window=window)
-        turn = Turn(turn_id, stream)
-        failure: Exception | None = None
-        body_failure: Exception | None = None
+        async with self._streamed(request, timeout_s, window) as turn:
+            yield turn
 
-        async def take() -> None:
-            nonlocal failure
-            try:
-                turn.finish(await self._take(turn_id, request, stream, timeout_s))
-            except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
-                failure = exc
-                reading.cancel()
-            finally:
-                stream.close()
+    def conversation(
+        self,
+        system: str | None = None,
+        *,
+        messages: Sequence[Message | Mapping[str, object]] = (),
+        resume_key: str | None = None,
+        keep: bool = True,
+        **sampling: Unpack[SamplingOptions],
+    ) -> Conversation:
+        """Begin a conversation, or go on with one.
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(take)
-            with trio.CancelScope() as reading:
-                try:
-                    yield turn
-                except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
-                    body_failure = exc
-            nursery.cancel_scope.cancel()
-        if body_failure is not None:
-            raise body_failure
-        if failure is not None:
-            raise failure
+        To go on after a restart, store ``chat.messages`` and ``chat.resume_key`` and give both back. The
+        key finds the saved turn; without it, or when nothing has it any more, the messages are computed
+        again: that costs time, nothing else.
+
+        Args:
+            system: What the model is told before anything is said.
+            messages: What was said already.
+            resume_key: The key of the conversation whose messages these are.
+            keep: Save every turn, so that the next one computes only what is new.
+            sampling: Defaults of the turns; see ``SamplingParams``.
+
+        Raises:
+            RequestError: A message is none, or the key belongs to no reply.
+        """
+        history = opened(system, messages, resume_key, Ask(keep=keep, sampling=sampling))
+        port = ModelPort(request=self._conversation_request, take=self._take_one, stream=self._streamed)
+        return Conversation(port=port, history=history, keep=keep, sampling=sampling)
 
     async def status(self) -> ModelStatus:
         """Ask the model's actor what it is doing."""
@@ -279,7 +242,7 @@ class Model:
         check = partial(
             check_request,
             prompt=tokens,
-            sampling=_params(sampling),
+            sampling=params_of(sampling),
             max_tokens=max_tokens,
             stop=stop,
             keep=keep,
@@ -290,6 +253,51 @@ class Model:
             # Compiling a large grammar or schema takes up to a fifth of a second.
             return await trio.to_thread.run_sync(check, abandon_on_cancel=True)
         return check()
+
+    async def _conversation_request(
+        self, messages: Sequence[Message], before: Boundary | None, ask: Ask
+    ) -> TurnRequest:
+        info = await self._current_info()
+        return await conversation_request(self._system, info, self._template, messages, before, ask)
+
+    async def _take_one(self, request: TurnRequest, timeout_s: float | None) -> TurnResult:
+        return await self._take(self._next_turn_id(), request, None, _checked_timeout(timeout_s))
+
+    @asynccontextmanager
+    async def _streamed(
+        self, request: TurnRequest, timeout_s: float | None, window: int | None
+    ) -> AsyncGenerator[Turn, None]:
+        limit_s = _checked_timeout(timeout_s)
+        window = self._info.stream_window if window is None else window
+        check_number("window", window, low=2, high=_MAX_WINDOW, integer=True)
+        turn_id = self._next_turn_id()
+        stream = TurnStream(window=window)
+        turn = Turn(turn_id, stream)
+        failure: Exception | None = None
+        body_failure: Exception | None = None
+
+        async def take() -> None:
+            nonlocal failure
+            try:
+                turn.finish(await self._take(turn_id, request, stream, limit_s))
+            except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
+                failure = exc
+                reading.cancel()
+            finally:
+                stream.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take)
+            with trio.CancelScope() as reading:
+                try:
+                    yield turn
+                except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
+                    body_failure = exc
+            nursery.cancel_scope.cancel()
+        if body_failure is not None:
+            raise body_failure
+        if failure is not None:
+            raise failure
 
     async def _take(
         self, turn_id: TurnId, request: TurnRequest, stream: TurnStream | None, timeout_s: float
@@ -339,17 +347,6 @@ class Model:
         if not children or children[0].ref is None:
             raise ModelUnavailable(model=self.name, reason="it is being rebuilt after a crash")
         return children[0].ref
-
-
-def _params(sampling: SamplingOptions) -> SamplingParams:
-    try:
-        return SamplingParams(**sampling)
-    except TypeError as exc:
-        unknown = sorted(set(sampling) - set(SamplingOptions.__annotations__))
-        known = ", ".join(sorted(SamplingOptions.__annotations__))
-        raise RequestError(
-            field=unknown[0], value=None, reason=f"is no sampling parameter; there are {known}"
-        ) from exc
 
 
 def _checked_timeout(timeout_s: float | None) -> float:
