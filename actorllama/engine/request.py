@@ -38,6 +38,7 @@ def check_request(
     max_tokens: int | None,
     stop: str | Sequence[str],
     keep: bool = False,
+    is_resumed: bool = False,
     vocabulary: Vocabulary,
     context: ContextFacts,
 ) -> TurnRequest:
@@ -47,7 +48,8 @@ def check_request(
         RequestError: A parameter is out of bounds; the message says which.
         ContextFull: The prompt leaves no room for a single new token.
     """
-    if len(prompt) >= context.ctx_per_seq:
+    # The last token of a saved turn was chosen without a cell; it may take the last one now.
+    if len(prompt) - is_resumed >= context.ctx_per_seq:
         raise ContextFull(n_tokens=len(prompt) + 1, n_ctx=context.ctx_per_seq)
     tokens = _checked_tokens(prompt, vocabulary.n_vocab)
     if max_tokens is not None and (isinstance(max_tokens, bool) or not isinstance(max_tokens, int)):

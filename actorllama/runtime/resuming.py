@@ -69,6 +69,7 @@ def resumed_request(
         max_tokens=max_tokens,
         stop=record.stop if stop is None else stop,
         keep=keep,
+        is_resumed=True,
         vocabulary=info.vocabulary,
         context=info.context,
     )

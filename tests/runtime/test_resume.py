@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from actorllama import demo
-from actorllama.errors import RequestError, SnapshotMismatch, SnapshotNotFound
+from actorllama.errors import ContextFull, RequestError, SnapshotMismatch, SnapshotNotFound
 from actorllama.runtime import Model, SamplingOptions, open_runtime
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
@@ -166,3 +166,17 @@ async def test_a_damaged_file_is_a_miss_and_the_next_turn_works(tmp_path: Path, 
         with pytest.raises(SnapshotNotFound):
             await model.resume(first.resume_key)
         assert (await model.complete("Once there was", max_tokens=5)).tokens == first.tokens
+
+
+async def test_a_turn_kept_when_one_cell_was_left_still_gets_its_last_token() -> None:
+    async with open_fake() as model:
+        whole = await model.complete("hello", temperature=0.0)
+        assert whole.finish_reason == "context"
+        first = await model.complete("hello", temperature=0.0, max_tokens=len(whole.tokens) - 1, keep=True)
+        assert first.resume_key is not None
+        rest = await model.resume(first.resume_key)
+
+        assert first.tokens + rest.tokens == whole.tokens
+        assert rest.resume_key is not None
+        with pytest.raises(ContextFull):
+            await model.resume(rest.resume_key)
