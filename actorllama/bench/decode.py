@@ -32,7 +32,7 @@ class DecodeBenchOptions:
     n_seq: int = 8
     n_tokens: int = 64
     """Tokens of each turn, after its first."""
-    n_rounds: int = 5
+    n_rounds: int = 7
     n_threads: int = 0
     is_streamed: bool = True
     """Read every turn token by token; otherwise wait for whole results."""
@@ -58,7 +58,7 @@ class DecodeBenchOptions:
 
 @frozen(kw_only=True)
 class DecodeRound:
-    """One pair of measurements, taken one after the other."""
+    """The runtime, and the mean of the bare loop before and after it."""
 
     bare_tokens_per_s: float
     runtime_tokens_per_s: float
@@ -131,7 +131,7 @@ class DecodeReport:
 async def run_decode_bench(
     options: DecodeBenchOptions, on_progress: Callable[[str], None] = lambda _line: None
 ) -> DecodeReport:
-    """Measure the bare loop and the runtime in turns, in one process, on one host thread.
+    """Measure the bare loop, the runtime, the bare loop; in one process, on one host thread.
 
     Bare: ``llama_decode`` alone on a batch of one row per sequence, no sampling, no text. Runtime:
     as many turns with the default filters, from the first token of any to the last of all.
@@ -171,15 +171,13 @@ async def _rounds(
 ) -> Sequence[DecodeRound]:
     rounds: list[DecodeRound] = []
     for index in range(options.n_rounds + 1):
-        # Alternate who goes first: whatever the one leaves behind (caches, clocks) meets both.
-        if index % 2:
-            runtime_rate = await _runtime_rate(options, model, index)
-            bare_rate = await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
-        else:
-            bare_rate = await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
-            runtime_rate = await _runtime_rate(options, model, index)
+        # Bare before and after: a machine whose speed drifts does so for both.
+        before = await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
+        runtime_rate = await _runtime_rate(options, model, index)
+        after = await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
         if index == 0:
             continue  # warm-up
+        bare_rate = statistics.harmonic_mean((before, after))
         rounds.append(DecodeRound(bare_tokens_per_s=bare_rate, runtime_tokens_per_s=runtime_rate))
         on_progress(
             f"round {index}/{options.n_rounds}: bare {bare_rate:.0f}, runtime {runtime_rate:.0f} tokens/s"

@@ -53,12 +53,15 @@ def command() -> None:
         click.Option(
             ["--rounds", "n_rounds"],
             type=int,
-            default=5,
+            default=7,
             show_default=True,
             help="Measurements of each side.",
         ),
         click.Option(
             ["--threads", "n_threads"], type=int, default=0, show_default=True, help="0: one per core."
+        ),
+        click.Option(
+            ["--whole", "is_whole"], is_flag=True, help="Wait for whole replies instead of reading streams."
         ),
         click.Option(
             ["--others", "n_others"],
@@ -84,6 +87,7 @@ def decode(
     n_rounds: int,
     n_threads: int,
     n_others: int,
+    is_whole: bool,
     as_json: bool,
 ) -> int:
     """Decode through the runtime, and with llama_decode alone.
@@ -108,6 +112,7 @@ def decode(
         n_rounds=n_rounds,
         n_threads=n_threads,
         n_other_models=n_others,
+        is_streamed=not is_whole,
     )
     if path is None:
         note(f"random model {chosen}: written on first use, then kept")

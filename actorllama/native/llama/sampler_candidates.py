@@ -29,6 +29,8 @@ class Candidates:
     def __init__(self) -> None:
         """Begin with room for what top-k usually leaves."""
         self._guess = np.inf
+        self._slack = 0.0
+        self._mask = np.zeros(0, dtype=np.bool_)
         self._grow(1024)
 
     @property
@@ -48,11 +50,14 @@ class Candidates:
 
     def fill(self, row: Row, ids: Ids) -> None:
         """Take these tokens of a logits row."""
+        self._set(ids, row[ids])
+
+    def _set(self, ids: Ids, logits: Row) -> None:
         n = len(ids)
         if n > self._capacity:
             self._grow(n)
         self._ids[:n] = ids
-        self._logits[:n] = row[ids]
+        self._logits[:n] = logits
         self.array.size = n
         self.array.sorted = False
 
@@ -77,20 +82,28 @@ class Candidates:
         if k >= n_groups // 2:
             self.fill_all(row)
             return
-        ids = (row >= self._guess).nonzero()[0]
+        if len(self._mask) != len(row):
+            self._mask = np.zeros(len(row), dtype=np.bool_)
+        ids = np.greater_equal(row, self._guess, out=self._mask).nonzero()[0]
         if not k <= len(ids) <= _MANY * k:
             ids = self._reaching(row, k, n_groups)
             if len(ids) < k:  # NaN in the logits compares false
                 self.fill_all(row)
                 return
-        values = row[ids]
-        kth = np.partition(values, len(ids) - k)[len(ids) - k]
+            self._slack = _SLACK * (float(row[ids].max()) - float(row[ids].min()))
+        values = row.take(ids)
+        ordered = values.copy()
+        ordered.partition(len(ids) - k)
+        kth = ordered[len(ids) - k]
         if kth == -np.inf:
             self.fill_all(row)
             return
         # Somewhat below the k-th value, so that the next row, which is alike, has k above it.
-        self._guess = float(kth) - _SLACK * (float(values.max()) - float(kth))
-        self.fill(row, ids[values >= kth])
+        self._guess = float(kth) - self._slack
+        if len(ids) > k:
+            is_kept = values >= kth
+            ids, values = ids[is_kept], values[is_kept]
+        self._set(ids, values)
 
     @staticmethod
     def _reaching(row: Row, k: int, n_groups: int) -> Ids:
