@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias, assert_never
+from typing import ClassVar, TypeAlias, assert_never
 
 import trio
 from attrs import frozen
@@ -13,6 +13,7 @@ from actorllama.actors import (
     Call,
     Caller,
     Context,
+    Exit,
     ExitReason,
     InitOutcome,
     NoReply,
@@ -22,6 +23,7 @@ from actorllama.actors import (
     Reply,
     Server,
     Stop,
+    is_normal,
 )
 from actorllama.errors import CacheError, TierFull
 from actorllama.kvcache import (
@@ -69,15 +71,18 @@ class Written:
     outcome: How | CacheError
 
 
-CacheNotice: TypeAlias = KeepSnapshot | Written
+CacheNotice: TypeAlias = KeepSnapshot | Written | Exit
 
 
 class CacheActor(Server[CacheCall, None, CacheNotice]):
     """Own the `SnapshotStore`; write behind; never on the path of a token.
 
     Reading from the disk and writing to it happen in worker threads, one write at a time. At the end
-    whatever still waits is written, within the grace of its supervisor.
+    whatever still waits is written, within the grace of its supervisor. A writer that crashes costs
+    one file: this actor traps its exit and goes on.
     """
+
+    trap_exits: ClassVar[bool] = True
 
     def __init__(self, options: CacheOptions, root: Path | None) -> None:
         """Keep snapshots in RAM, and below ``root`` if there is one."""
@@ -104,7 +109,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             pending_limit_bytes=options.pending_limit_bytes,
             bus=bus,
         )
-        self._is_writing = False
+        self._writing: WriteJob | None = None
         return Ready()
 
     async def handle_call(self, message: CacheCall, caller: Caller) -> Outcome:
@@ -124,9 +129,10 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 with suppress(TierFull):
                     self._store.put(message.snapshot)
             case Written():
-                self._is_writing = False
-                with suppress(CacheError):
-                    self._store.finish(message.job, message.outcome)
+                self._finish(message.job, message.outcome)
+            case Exit():
+                if self._writing is not None and not is_normal(message.reason):
+                    self._finish(self._writing, CacheError(f"the writer crashed: {message.reason}"))
         await self._write_next()
         return NoReply()
 
@@ -136,6 +142,11 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             outcome = await trio.to_thread.run_sync(job.run)
             with suppress(CacheError):
                 self._store.finish(job, outcome)
+
+    def _finish(self, job: WriteJob, outcome: How | CacheError) -> None:
+        self._writing = None
+        with suppress(CacheError):
+            self._store.finish(job, outcome)
 
     async def _find(self, key: str) -> Hit | None:
         hit = self._store.get_ram(key)
@@ -149,9 +160,9 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         return Hit(snapshot=snapshot, tier="disk")
 
     async def _write_next(self) -> None:
-        if self._is_writing or (job := self._store.write_behind()) is None:
+        if self._writing is not None or (job := self._store.write_behind()) is None:
             return
-        self._is_writing = True
+        self._writing = job
         await self._context.start(lambda: Writer(job, self._context))
 
 
