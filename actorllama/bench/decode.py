@@ -12,11 +12,10 @@ from attrs import frozen
 
 from actorllama.bench.machine import MachineFacts, machine_facts
 from actorllama.config import Config
-from actorllama.engine import EngineHost, GetHost, TurnResult
+from actorllama.engine import EngineHost, TurnResult
 from actorllama.errors import RequestError
 from actorllama.native import Backend, ContextOptions, InferenceContext, ModelOptions, StepBatch
 from actorllama.runtime import Model, Runtime, open_runtime
-from actorllama.runtime.names import HOST_NAME
 
 __all__ = ["DecodeBenchOptions", "DecodeReport", "DecodeRound", "run_decode_bench"]
 
@@ -151,9 +150,7 @@ async def run_decode_bench(
         for index in range(options.n_other_models):
             other = await rt.load(f"other{index}", options.model, n_seq=2, ctx_per_seq=256)
             await other.complete(list(_prompt(0)), max_tokens=4)
-        host_ref = rt.system.whereis(HOST_NAME)
-        assert host_ref is not None, "an open runtime has a host"
-        host = await host_ref.call(GetHost())
+        host = await rt.host()
         bare = await trio.to_thread.run_sync(_Bare.open, rt, options)
         try:
             rounds = await _rounds(options, model, bare, host, on_progress)

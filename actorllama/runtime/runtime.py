@@ -28,6 +28,7 @@ from actorllama.engine import (
     CacheActor,
     Describe,
     EngineHost,
+    GetHost,
     HostActor,
     ModelActor,
     ModelSpec,
@@ -177,6 +178,12 @@ class Runtime:
     def build_info(self) -> BuildInfo:
         """Describe the library that computes."""
         return self._backend.build_info()
+
+    async def host(self) -> EngineHost:
+        """Return the engine's host, for what must run on its thread: a canary, a bench's bare loop."""
+        ref = self._system.whereis(HOST_NAME)
+        assert ref is not None, "an open runtime has a host"
+        return await ref.call(GetHost())
 
     @property
     def backend(self) -> Backend:

@@ -10,12 +10,11 @@ import trio
 from attrs import asdict, frozen
 
 from actorllama.config import Config
-from actorllama.engine import Check, Exactness, GetHost, TurnResult, level_of, run_canary
+from actorllama.engine import Check, Exactness, TurnResult, level_of, run_canary
 from actorllama.errors import ActorLlamaError
 from actorllama.native import Backend, BuildInfo, ContextOptions, ModelOptions
 from actorllama.runtime.load_options import LoadOptions
 from actorllama.runtime.model import Model, SamplingOptions
-from actorllama.runtime.names import HOST_NAME
 from actorllama.runtime.runtime import Runtime, open_runtime
 
 __all__ = ["VerifyReport", "verify_model"]
@@ -97,9 +96,7 @@ async def verify_model(
 
 
 async def _canary(rt: Runtime, path: Path, model: Model) -> tuple[Check, ...]:
-    host_ref = rt.system.whereis(HOST_NAME)
-    assert host_ref is not None, "an open runtime has a host"
-    host = await host_ref.call(GetHost())
+    host = await rt.host()
     backend, options = rt.backend, model.context_options
 
     def work() -> tuple[Check, ...]:
