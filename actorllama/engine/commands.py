@@ -8,7 +8,7 @@ from attrs import frozen
 
 from actorllama.engine.turn_record import TurnRecord
 from actorllama.ids import SeqId, TurnId
-from actorllama.kvcache import Buffer
+from actorllama.kvcache import Buffer, TierName
 from actorllama.native import SamplingParams
 
 __all__ = ["CancelTurn", "Command", "GrantCredit", "RestoredState", "StartTurn"]
@@ -23,6 +23,8 @@ class RestoredState:
     n_cells: int
     record: TurnRecord | None = None
     """The sampler and the undecided text; ``None`` begins with its own: a new turn after the saved one."""
+    tier: TierName | None = None
+    """Where it was found; ``None`` if the finder does not say."""
 
 
 @frozen(kw_only=True)

@@ -58,17 +58,23 @@ TURN_STARTED = Event(
     level="debug",
     doc="A turn has a sequence and goes to the engine.",
 )
+_TURN_COST = (
+    *("queue_s", "restore_s", "prefill_s", "decode_s", "save_s"),
+    *("n_prompt", "n_cached", "n_generated", "n_steps"),
+)
 TURN_ENDED = Event(
     name=("engine", "turn", "ended"),
-    measurements=("queue_s", "prefill_s", "decode_s", "n_prompt", "n_cached", "n_generated", "n_steps"),
-    metadata=("model", "turn_id", "finish_reason"),
-    doc="A turn has its result.",
+    measurements=_TURN_COST,
+    metadata=("model", "turn_id", "finish_reason", "cache_tier", "prompt", "text"),
+    private=("prompt", "text"),
+    doc="A turn has its result. `cache_tier`: where its restored prefix was; none if nothing was restored."
+    " `prompt` is token ids.",
 )
 TURN_FAILED = Event(
     name=("engine", "turn", "failed"),
-    measurements=("n_generated",),
-    metadata=("model", "turn_id", "reason"),
-    doc="A turn was cancelled or could not go on; its sequence is free.",
+    measurements=_TURN_COST,
+    metadata=("model", "turn_id", "finish_reason", "reason", "error"),
+    doc="A turn was cancelled or could not go on (`finish_reason` cancelled, error); its sequence is free.",
 )
 TURN_REFUSED = Event(
     name=("engine", "turn", "refused"),
@@ -79,10 +85,10 @@ TURN_REFUSED = Event(
 )
 STEP_REPORTED = Event(
     name=("engine", "step", "reported"),
-    measurements=("n_steps", "n_prefilled", "n_decoded", "n_live", "decode_s", "sample_s"),
+    measurements=("n_steps", "n_prefilled", "n_decoded", "n_live", "n_queued", "decode_s", "sample_s"),
     metadata=("model",),
     level="debug",
-    doc="The engine's running totals, whenever a step brought something to somebody.",
+    doc="The engine's running totals, what runs and what waits, when a step brought something to somebody.",
 )
 
 EVENTS: tuple[Event, ...] = (

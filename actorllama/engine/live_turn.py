@@ -31,6 +31,8 @@ class LiveTurn:
     n_steps: int = 0
     first_token_at_s: float | None = None
     n_restored: int = 0
+    restore_s: float = 0.0
+    save_s: float = 0.0
     logprobs: list[TokenLogprob]
 
     @property
@@ -68,6 +70,8 @@ class LiveTurn:
             error=error,
             cancel_reason=cancel_reason,
             n_restored=self.n_restored,
+            restore_s=self.restore_s,
+            save_s=self.save_s,
             logprobs=None if self.command.sampling.logprobs is None else tuple(self.logprobs),
             kept=kept,
         )

@@ -139,7 +139,9 @@ class EngineLoop:
         self._by_seq.clear()
 
     def _start(self, command: StartTurn) -> None:
+        began_s = perf_counter()
         n_restored = self._restore(command)
+        restored_s = perf_counter()
         record = None if command.restore is None else command.restore.record
         turn = LiveTurn(
             command=command,
@@ -149,9 +151,10 @@ class EngineLoop:
                 held="" if record is None else record.held,
                 undecoded=b"" if record is None else record.undecoded,
             ),
-            started_at_s=perf_counter(),
+            started_at_s=restored_s,
             n_past=n_restored,
             n_restored=n_restored,
+            restore_s=restored_s - began_s if n_restored else 0.0,
             tokens=[],
             logprobs=[],
             credit=command.credit,
@@ -271,7 +274,11 @@ class EngineLoop:
         del self._live[turn.command.turn_id]
         del self._by_seq[turn.command.seq_id]
         emitted = len(turn.text.text)
-        kv = self._capture(turn) if turn.command.keep and reason in KEEPABLE else None
+        kv = None
+        if turn.command.keep and reason in KEEPABLE:
+            began_s = perf_counter()
+            kv = self._capture(turn)
+            turn.save_s = perf_counter() - began_s
         end = turn.end(reason, now_s=perf_counter(), error=error, cancel_reason=cancel_reason, kv=kv)
         if turn.command.credit is not None and len(end.text) > emitted:
             self._pieces.append(Piece(end.turn_id, end.text[emitted:], 0))

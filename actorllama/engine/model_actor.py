@@ -320,6 +320,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
                     "n_prefilled": statistics.n_prefilled,
                     "n_decoded": statistics.n_decoded,
                     "n_live": statistics.n_live,
+                    "n_queued": self._open_desk.n_queued,
                     "decode_s": statistics.decode_s,
                     "sample_s": statistics.sample_s,
                 },

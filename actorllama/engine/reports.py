@@ -79,6 +79,10 @@ class TurnEnd:
     cancel_reason: str = ""
     n_restored: int = 0
     """Prompt tokens whose cells were restored and not computed."""
+    restore_s: float = 0.0
+    """Seconds until they were; before ``started_at_s``."""
+    save_s: float = 0.0
+    """Seconds for copying the state at the end; before ``ended_at_s``."""
     logprobs: tuple[TokenLogprob, ...] | None = None
     kept: KeptState | None = None
 

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from actorllama.engine.reports import FinishReason, TokenLogprob, TurnEnd
 
-__all__ = ["Timings", "TurnResult", "Usage", "result_of"]
+__all__ = ["Timings", "TurnResult", "Usage", "result_of", "timings_of"]
 
 
 @frozen(kw_only=True)
@@ -26,7 +26,7 @@ class Usage:
 
 @frozen(kw_only=True)
 class Timings:
-    """Seconds of a turn: ``total_s = queue_s + prefill_s + decode_s``."""
+    """Seconds of a turn: ``total_s = queue_s + restore_s + prefill_s + decode_s + save_s``."""
 
     queue_s: float
     """From being taken by the model actor to having a sequence."""
@@ -34,16 +34,20 @@ class Timings:
     """Until the logits of the first token were there."""
     decode_s: float
     """From then to the end."""
+    restore_s: float = 0.0
+    """For putting a saved state into the sequence, between the queue and the prefill."""
+    save_s: float = 0.0
+    """For copying the turn's state out, at its end."""
 
     @property
     def first_token_s(self) -> float:
         """How long the first token took to come."""
-        return self.queue_s + self.prefill_s
+        return self.queue_s + self.restore_s + self.prefill_s
 
     @property
     def total_s(self) -> float:
         """The whole turn."""
-        return self.queue_s + self.prefill_s + self.decode_s
+        return self.first_token_s + self.decode_s + self.save_s
 
 
 @frozen(kw_only=True)
@@ -76,7 +80,6 @@ def result_of(
     end: TurnEnd, *, model: str, seed: int, taken_at_s: float, resume_key: str | None = None
 ) -> TurnResult:
     """Turn a loop's account into the caller's."""
-    first_token_at_s = end.first_token_at_s if end.first_token_at_s is not None else end.ended_at_s
     return TurnResult(
         model=model,
         turn_id=end.turn_id,
@@ -90,9 +93,17 @@ def result_of(
         logprobs=end.logprobs,
         resume_key=resume_key,
         usage=Usage(n_prompt=end.n_prompt, n_cached=end.n_restored, n_generated=len(end.tokens)),
-        timings=Timings(
-            queue_s=end.started_at_s - taken_at_s,
-            prefill_s=first_token_at_s - end.started_at_s,
-            decode_s=end.ended_at_s - first_token_at_s,
-        ),
+        timings=timings_of(end, taken_at_s=taken_at_s),
+    )
+
+
+def timings_of(end: TurnEnd, *, taken_at_s: float) -> Timings:
+    """Take a turn's time apart, whatever its end; what it did not come to took no time."""
+    first_token_at_s = end.first_token_at_s if end.first_token_at_s is not None else end.ended_at_s
+    return Timings(
+        queue_s=end.started_at_s - end.restore_s - taken_at_s,
+        restore_s=end.restore_s,
+        prefill_s=first_token_at_s - end.started_at_s,
+        decode_s=end.ended_at_s - end.save_s - first_token_at_s,
+        save_s=end.save_s,
     )

@@ -13,10 +13,11 @@ from actorllama.engine import events
 from actorllama.engine.commands import CancelTurn, Command, StartTurn
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.reports import StepReport, TurnEnd
-from actorllama.engine.result import TurnResult, result_of
+from actorllama.engine.request import TurnRequest
+from actorllama.engine.result import Timings, TurnResult, Usage, result_of, timings_of
 from actorllama.engine.slots import SlotPool
 from actorllama.engine.spec import ModelSpec
-from actorllama.errors import Busy, ModelUnavailable, TurnCancelled
+from actorllama.errors import Busy, EngineError, ModelUnavailable, TurnCancelled
 from actorllama.ids import SeqId, TurnId
 from actorllama.kvcache import Snapshot
 from actorllama.telemetry import Bus, Event
@@ -174,8 +175,9 @@ class TurnDesk:
         if end.finish_reason in ("cancelled", "error"):
             self.n_cancelled += 1
             reason = end.cancel_reason if end.error is None else str(end.error)
-            self._tell(events.TURN_FAILED, end.turn_id, {"n_generated": len(end.tokens)}, reason=reason)
-            taken.caller.reply_error(end.error or TurnCancelled(turn_id=end.turn_id, reason=reason))
+            error = end.error or TurnCancelled(turn_id=end.turn_id, reason=reason)
+            self._tell_failure(end, taken, reason, error)
+            taken.caller.reply_error(error)
             return
         request = taken.message.request
         result = result_of(
@@ -185,7 +187,7 @@ class TurnDesk:
             taken_at_s=taken.taken_at_s,
             resume_key=self._save(request.prompt, end),
         )
-        self._tell_result(result)
+        self._tell_result(result, request)
         taken.caller.reply(result)
 
     def _save(self, prompt: tuple[int, ...], end: TurnEnd) -> str | None:
@@ -203,20 +205,46 @@ class TurnDesk:
         self._keep(snapshot)
         return snapshot.key
 
-    def _tell_result(self, result: TurnResult) -> None:
+    def _tell_result(self, result: TurnResult, request: TurnRequest) -> None:
         if self._bus.is_listening(events.TURN_ENDED):
-            measured = {
-                "queue_s": result.timings.queue_s,
-                "prefill_s": result.timings.prefill_s,
-                "decode_s": result.timings.decode_s,
-                "n_prompt": result.usage.n_prompt,
-                "n_cached": result.usage.n_cached,
-                "n_generated": result.usage.n_generated,
-                "n_steps": result.n_steps,
-            }
-            turn_id = TurnId(result.turn_id)
-            self._tell(events.TURN_ENDED, turn_id, measured, finish_reason=result.finish_reason)
+            usage, restore = result.usage, request.restore
+            self._tell(
+                events.TURN_ENDED,
+                TurnId(result.turn_id),
+                _cost(result.timings, usage, result.n_steps),
+                finish_reason=result.finish_reason,
+                cache_tier=restore.tier if restore is not None and usage.n_cached else None,
+                prompt=request.prompt,
+                text=result.text,
+            )
+
+    def _tell_failure(self, end: TurnEnd, taken: _Taken, reason: str, error: EngineError) -> None:
+        if self._bus.is_listening(events.TURN_FAILED):
+            usage = Usage(n_prompt=end.n_prompt, n_cached=end.n_restored, n_generated=len(end.tokens))
+            timings = timings_of(end, taken_at_s=taken.taken_at_s)
+            self._tell(
+                events.TURN_FAILED,
+                end.turn_id,
+                _cost(timings, usage, end.n_steps),
+                finish_reason=end.finish_reason,
+                reason=reason,
+                error=error,
+            )
 
     def _tell(self, event: Event, turn_id: TurnId, measured: dict[str, float], **metadata: object) -> None:
         if self._bus.is_listening(event):
             self._bus.execute(event, measured, {"model": self._spec.name, "turn_id": turn_id, **metadata})
+
+
+def _cost(timings: Timings, usage: Usage, n_steps: int) -> dict[str, float]:
+    return {
+        "queue_s": timings.queue_s,
+        "restore_s": timings.restore_s,
+        "prefill_s": timings.prefill_s,
+        "decode_s": timings.decode_s,
+        "save_s": timings.save_s,
+        "n_prompt": usage.n_prompt,
+        "n_cached": usage.n_cached,
+        "n_generated": usage.n_generated,
+        "n_steps": n_steps,
+    }

@@ -30,6 +30,7 @@ and looks once more first. blake2b rather than a CRC, for a digest is also what 
 from __future__ import annotations
 
 from actorllama.kvcache.disk import DiskTier
+from actorllama.kvcache.events import EVENTS
 from actorllama.kvcache.eviction import Candidate, plan_eviction
 from actorllama.kvcache.file_system import FileFacts, FileSystem
 from actorllama.kvcache.header import FORMAT_VERSION, HEADER_BYTES, SECTIONS, Buffer
@@ -43,6 +44,7 @@ from actorllama.kvcache.snapshot import Snapshot, content_key, decode
 from actorllama.kvcache.store import Hit, SnapshotStore, TierName, WriteJob
 
 __all__ = [
+    "EVENTS",
     "FORMAT_VERSION",
     "HEADER_BYTES",
     "SECTIONS",

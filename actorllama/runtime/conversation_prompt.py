@@ -10,7 +10,7 @@ from attrs import evolve
 from actorllama.actors import System
 from actorllama.engine import ChatTemplate, Message, ModelInfo, RestoredState, TurnRequest, check_request
 from actorllama.errors import CallTimeout, RequestError, SnapshotMismatch, SnapshotNotFound
-from actorllama.kvcache import Snapshot
+from actorllama.kvcache import Hit, Snapshot
 from actorllama.runtime.conversation_turn import Ask, Boundary
 from actorllama.runtime.prompting import LazyTemplate, tokens_of
 from actorllama.runtime.resuming import find_snapshot
@@ -46,7 +46,8 @@ async def conversation_request(
         ContextFull: The conversation does not fit any more.
         ChatTemplateError: The messages cannot be rendered.
     """
-    saved = None if before is None or before.key is None else await _found(system, before.key, info)
+    hit = None if before is None or before.key is None else await _found(system, before.key, info)
+    saved = None if hit is None else hit.snapshot
     said = None if before is None else before.tokens
     if said is None and saved is not None:
         _refuse_stranger(info, saved, messages[-2])
@@ -64,9 +65,9 @@ async def conversation_request(
         vocabulary=info.vocabulary,
         context=info.context,
     )
-    if not goes_on or saved is None or saved.tokens != said:
+    if not goes_on or hit is None or saved is None or saved.tokens != said:
         return request
-    return evolve(request, restore=RestoredState(kv=saved.kv, n_cells=saved.n_cells))
+    return evolve(request, restore=RestoredState(kv=saved.kv, n_cells=saved.n_cells, tier=hit.tier))
 
 
 def new_text(template: ChatTemplate, messages: Sequence[Message]) -> str | None:
@@ -117,7 +118,7 @@ def _prompt(
     return said + new, True
 
 
-async def _found(system: System, key: str, info: ModelInfo) -> Snapshot | None:
+async def _found(system: System, key: str, info: ModelInfo) -> Hit | None:
     """Look the saved state up; without it everything is computed again."""
     try:
         return await find_snapshot(system, key, info)

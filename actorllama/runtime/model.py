@@ -150,8 +150,8 @@ class Model:
             Exception: And what ``complete`` raises.
         """
         info = await self._current_info()
-        snapshot = await find_snapshot(self._system, resume_key, info)
-        request = resumed_request(snapshot, info, max_tokens=max_tokens, stop=stop, seed=seed, keep=keep)
+        hit = await find_snapshot(self._system, resume_key, info)
+        request = resumed_request(hit, info, max_tokens=max_tokens, stop=stop, seed=seed, keep=keep)
         return await self._take_one(request, timeout_s)
 
     @asynccontextmanager

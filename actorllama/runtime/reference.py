@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from actorllama import actors, engine, telemetry
+from actorllama import actors, engine, kvcache, telemetry
 from actorllama.engine import ModelActor
 from actorllama.telemetry import describe_events
 
@@ -16,7 +16,7 @@ __all__ = ["render_reference"]
 
 def render_reference() -> str:
     """Give the page of events and states as Markdown."""
-    events = (*telemetry.EVENTS, *actors.EVENTS, *engine.EVENTS)
+    events = (*telemetry.EVENTS, *actors.EVENTS, *engine.EVENTS, *kvcache.EVENTS)
     return "\n".join(
         (
             "# Reference",
