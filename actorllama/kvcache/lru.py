@@ -1,0 +1,19 @@
+"""What was used longest ago goes first."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actorllama.kvcache.policy import Offer
+from actorllama.kvcache.ranked import RankedPolicy
+
+__all__ = ["Lru"]
+
+
+class Lru(RankedPolicy):
+    """Evicts what was used longest ago, leaf before root; neither size nor worth counts."""
+
+    name: Final = "lru"
+
+    def _rank(self, offer: Offer, n_uses: int) -> float:
+        return 0.0  # ties go by the time of use
