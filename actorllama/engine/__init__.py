@@ -23,7 +23,7 @@ they share steps. Text goes to readers by credit, so that a slow reader costs no
 from __future__ import annotations
 
 from actorllama.engine.cache_actor import CacheActor, FindSnapshot, KeepSnapshot, ReadCacheStatistics
-from actorllama.engine.canary import Check, Exactness, level_of, run_canary
+from actorllama.engine.canary import Check, Exactness, known_limits, level_of, run_canary
 from actorllama.engine.chat_template import ChatTemplate, Message, messages_from
 from actorllama.engine.commands import RestoredState
 from actorllama.engine.events import EVENTS
@@ -47,6 +47,7 @@ from actorllama.engine.result import Timings, TurnResult, Usage
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.stream import TextPiece, TurnStream
 from actorllama.engine.turn_record import TurnRecord
+from actorllama.engine.verdict import Verdict
 
 __all__ = [
     "EVENTS",
@@ -83,8 +84,10 @@ __all__ = [
     "TurnStream",
     "Unload",
     "Usage",
+    "Verdict",
     "WaitReady",
     "check_request",
+    "known_limits",
     "level_of",
     "messages_from",
     "run_canary",

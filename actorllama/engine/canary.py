@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from time import perf_counter
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from attrs import frozen
 
 from actorllama.errors import DecodeError, StateError
-from actorllama.native import InferenceContext, StepBatch
+from actorllama.native import ContextFacts, InferenceContext, ModelFacts, StepBatch
 
-__all__ = ["Check", "Exactness", "level_of", "run_canary"]
+__all__ = ["Check", "Exactness", "OnHost", "known_limits", "level_of", "run_canary"]
+
+R = TypeVar("R")
 
 Exactness: TypeAlias = Literal["exact", "faithful", "recomputed"]
 """``exact``: the tokens of the unbroken run, whatever ran beside it. ``faithful``: restored bytes are
@@ -18,7 +22,12 @@ identical, later logits may differ in their last bits because other sequences sh
 ``recomputed``: states cannot be saved; a prefix is computed again."""
 
 _N_CELLS = 520  # kernels change their ways at 512 cells (llama-notes 0)
+_N_CELLS_LEAST = 40
+_N_LAST = 96  # the end of the prompt, which is computed again in other chunks
 _N_BESIDE = 48
+_CHUNK = 128  # other models step between two calls
+_OTHER_CHUNKS = (64, 32)
+_N_ROWS_MORE = 24  # single rows that are decoded after the prompts; each costs a small chunk at most
 
 
 @frozen(kw_only=True)
@@ -32,17 +41,39 @@ class Check:
     """The best level that holds if this fails."""
 
 
-def run_canary(context: InferenceContext) -> tuple[Check, ...]:
-    """Try a fresh context of its own; runs on the host thread and blocks.
+class OnHost(Protocol):
+    """Runs a function on the host thread and waits for it; between two calls other models take steps."""
+
+    def __call__(self, work: Callable[[], R], /) -> R:
+        """Run it there; what it raises is raised here."""
+        ...
+
+
+def run_canary(
+    context: InferenceContext,
+    *,
+    on_host: OnHost | None = None,
+    budget_s: float = math.inf,
+    clock: Callable[[], float] = perf_counter,
+) -> tuple[Check, ...]:
+    """Try a context that holds nothing yet; blocks, and leaves all its sequences empty.
 
     Logits are compared bit by bit. Prompts are token ids that every vocabulary has.
 
     Args:
         context: Nothing else uses it; at least three sequences tell most.
+        on_host: How to reach the thread that owns the context; by default the caller is that thread.
+        budget_s: Where the whole would take longer than about this, a shorter prompt is tried; what then
+            was not seen counts as failed where llama.cpp is known to change its ways further on.
+        clock: Measures that time.
 
-    Cost: one prefill of 520 tokens and some twenty decode steps.
+    Cost: one prefill of 520 tokens, two of 96, and some twenty decode steps.
     """
-    return _Canary(context).run()
+    canary = _Canary(context, on_host or _here, budget_s=budget_s, clock=clock)
+    try:
+        return canary.run()
+    finally:
+        canary.clear()
 
 
 def level_of(checks: Sequence[Check]) -> Exactness:
@@ -51,12 +82,34 @@ def level_of(checks: Sequence[Check]) -> Exactness:
     return "recomputed" if "recomputed" in failed else "faithful" if "faithful" in failed else "exact"
 
 
+def known_limits(model: ModelFacts, context: ContextFacts) -> tuple[Check, ...]:
+    """Say what is known to be inexact, whether or not the canary happens to meet it."""
+    limits: list[Check] = []
+    if model.n_swa > 0:
+        detail = "restored rows of a window lie in other cells; last bits may differ"
+        limits.append(Check(name="sliding window", passed=False, detail=detail, decides="faithful"))
+    if context.layout == "shared":
+        detail = "cells are shared; where a row lies, and its last bits, depend on the neighbours"
+        limits.append(Check(name="shared layout", passed=False, detail=detail, decides="faithful"))
+    return tuple(limits)
+
+
+def _here(work: Callable[[], R], /) -> R:
+    return work()
+
+
 class _Canary:
-    def __init__(self, context: InferenceContext) -> None:
+    def __init__(
+        self, context: InferenceContext, on_host: OnHost, *, budget_s: float, clock: Callable[[], float]
+    ) -> None:
         self._context = context
+        self._on_host = on_host
+        self._budget_s = budget_s
+        self._clock = clock
         facts = context.facts
+        self._facts = facts
         self._n_seq = facts.n_seq
-        self._n_batch = facts.n_batch
+        self._chunk = min(_CHUNK, facts.n_batch)
         self._n_cells = max(8, min(_N_CELLS, facts.ctx_per_seq - _N_BESIDE - 8))
 
     def run(self) -> tuple[Check, ...]:
@@ -68,6 +121,13 @@ class _Canary:
         checks.append(self._try("prompt cut into other chunks", "faithful", self._chunks))
         return tuple(checks)
 
+    def clear(self) -> None:
+        def work() -> None:
+            for seq_id in range(self._n_seq):
+                self._context.clear_sequence(seq_id)
+
+        self._on_host(work)
+
     def _try(self, name: str, decides: Exactness, attempt: Callable[[], tuple[bool, str]]) -> Check:
         try:
             passed, detail = attempt()
@@ -76,7 +136,11 @@ class _Canary:
         return Check(name=name, passed=passed, detail=detail, decides=decides)
 
     def _restored(self) -> tuple[bool, str]:
-        self._prefill(0, self._n_cells, chunk=self._n_batch)
+        self._shorten_to_budget()
+        self._n_first = max(2, self._n_cells - _N_LAST)
+        self._prefill(0, 0, self._n_first, chunk=self._chunk)
+        self._early = self._save(0)
+        self._prefill(0, self._n_first, self._n_cells, chunk=self._chunk)
         self._saved = self._save(0)
         live = self._decode((0,))
         other = self._n_seq - 1
@@ -85,6 +149,20 @@ class _Canary:
         where = "the same sequence" if other == 0 else f"sequence {other}"
         return live == restored, f"{self._n_cells} cells, {len(self._saved)} bytes, restored into {where}"
 
+    def _shorten_to_budget(self) -> None:
+        """Take a shorter prompt where the whole canary would last longer than it may."""
+        if math.isinf(self._budget_s):
+            return
+        n = min(_OTHER_CHUNKS[0], self._chunk, self._n_cells)
+        self._prefill(0, 0, n, chunk=n)  # the first call also pays for what llama.cpp allocates late
+        self.clear()
+        began_s = self._clock()
+        self._prefill(0, 0, n, chunk=n)
+        token_s = (self._clock() - began_s) / n
+        self.clear()
+        n_affordable = int(self._budget_s / token_s) - 2 * _N_LAST - _N_ROWS_MORE if token_s > 0 else _N_CELLS
+        self._n_cells = max(min(self._n_cells, n_affordable), min(self._n_cells, _N_CELLS_LEAST))
+
     def _beside_decoders(self) -> tuple[bool, str]:
         alone = self._alone()
         for n in sorted({min(2, self._n_seq), self._n_seq}):
@@ -92,6 +170,8 @@ class _Canary:
                 self._restore(seq_id)
             if self._decode(tuple(range(n))) != alone:
                 return False, f"differs beside {n - 1} other rows at {self._n_cells} cells"
+        if self._facts.flash_attention and self._n_cells < _N_CELLS <= self._facts.ctx_per_seq:
+            return False, f"fused attention was tried to {self._n_cells} cells only; it changes at 512"
         return True, f"bit-equal beside up to {self._n_seq - 1} other rows at {self._n_cells} cells"
 
     def _beside_prompt(self) -> tuple[bool, str]:
@@ -99,70 +179,75 @@ class _Canary:
             return True, "one sequence has no neighbours"
         alone = self._alone()
         self._restore(0)
-        self._context.clear_sequence(1)
-        n = min(_N_BESIDE, self._n_batch - 1)
-        self._context.decode(
-            StepBatch(
-                tokens=[_token(self._n_cells), *(_token(i + 7) for i in range(n))],
-                positions=[self._n_cells, *range(n)],
-                seq_ids=[0, *[1] * n],
-                outputs=[0],
-            )
+        n = min(_N_BESIDE, self._facts.n_batch - 1)
+        batch = StepBatch(
+            tokens=[_token(self._n_cells), *(_token(i + 7) for i in range(n))],
+            positions=[self._n_cells, *range(n)],
+            seq_ids=[0, *[1] * n],
+            outputs=[0],
         )
-        beside = self._context.logits_digest(0)
-        return beside == alone, f"beside {n} tokens of another prompt"
+
+        def work() -> bytes:
+            self._context.clear_sequence(1)
+            self._context.decode(batch)
+            return self._context.logits_digest(0)
+
+        return self._on_host(work) == alone, f"beside {n} tokens of another prompt"
 
     def _chunks(self) -> tuple[bool, str]:
         alone = self._alone()
-        for chunk in (64, 32):
-            self._context.clear_sequence(0)
-            self._prefill(0, self._n_cells, chunk=min(chunk, self._n_batch))
+        for chunk in _OTHER_CHUNKS:
+            self._on_host(lambda: self._context.set_state(0, self._early, n_cells=self._n_first))
+            self._prefill(0, self._n_first, self._n_cells, chunk=min(chunk, self._chunk))
             if self._decode((0,)) != alone:
                 return False, f"differs when the prompt is computed in chunks of {chunk}"
-        return True, "bit-equal in chunks of 64 and 32"
+        return True, f"bit-equal in chunks of {' and '.join(map(str, _OTHER_CHUNKS))}"
 
     def _alone(self) -> bytes:
-        for seq_id in range(self._n_seq):
-            self._context.clear_sequence(seq_id)
+        self.clear()
         self._restore(0)
         return self._decode((0,))
 
-    def _prefill(self, seq_id: int, n: int, *, chunk: int) -> None:
-        first = 0
+    def _prefill(self, seq_id: int, first: int, n: int, *, chunk: int) -> None:
         while first < n:
             end = min(first + chunk, n)
             end = n if n - end == 1 else end  # never a lone row
-            end = end if end - first <= self._n_batch else end - 2
+            end = end if end - first <= self._facts.n_batch else end - 2
             positions = range(first, end)
-            self._context.decode(
-                StepBatch(
-                    tokens=[_token(p) for p in positions],
-                    positions=positions,
-                    seq_ids=[seq_id] * len(positions),
-                    outputs=[len(positions) - 1],
-                )
+            batch = StepBatch(
+                tokens=[_token(p) for p in positions],
+                positions=positions,
+                seq_ids=[seq_id] * len(positions),
+                outputs=[len(positions) - 1],
             )
+            self._on_host(lambda batch=batch: self._context.decode(batch))  # type: ignore[misc]
             first = end
 
     def _decode(self, seq_ids: tuple[int, ...]) -> bytes:
         """Decode the next token of these sequences in one batch; the digest of the first one's logits."""
         n = len(seq_ids)
-        self._context.decode(
-            StepBatch(
-                tokens=[_token(self._n_cells)] * n,
-                positions=[self._n_cells] * n,
-                seq_ids=seq_ids,
-                outputs=range(n),
-            )
+        batch = StepBatch(
+            tokens=[_token(self._n_cells)] * n,
+            positions=[self._n_cells] * n,
+            seq_ids=seq_ids,
+            outputs=range(n),
         )
-        return self._context.logits_digest(0)
+
+        def work() -> bytes:
+            self._context.decode(batch)
+            return self._context.logits_digest(0)
+
+        return self._on_host(work)
 
     def _save(self, seq_id: int) -> memoryview:
-        buffer = memoryview(bytearray(self._context.state_bytes(seq_id)))
-        return buffer[: self._context.get_state(seq_id, buffer)]
+        def work() -> memoryview:
+            buffer = memoryview(bytearray(self._context.state_bytes(seq_id)))
+            return buffer[: self._context.get_state(seq_id, buffer)]
+
+        return self._on_host(work)
 
     def _restore(self, seq_id: int) -> None:
-        self._context.set_state(seq_id, self._saved, n_cells=self._n_cells)
+        self._on_host(lambda: self._context.set_state(seq_id, self._saved, n_cells=self._n_cells))
 
 
 def _token(position: int) -> int:

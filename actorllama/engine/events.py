@@ -16,13 +16,21 @@ __all__ = [
     "TURN_QUEUED",
     "TURN_REFUSED",
     "TURN_STARTED",
+    "VERDICT_UNSAVED",
 ]
 
 MODEL_LOADED = Event(
     name=("engine", "model", "loaded"),
     measurements=("duration_s", "weights_bytes", "n_seq", "n_ctx_per_seq"),
-    metadata=("model", "path"),
-    doc="A model is loaded and takes turns.",
+    metadata=("model", "path", "exactness", "exactness_source"),
+    doc="A model is loaded and takes turns; the level of exactness that holds, and how that is known.",
+)
+VERDICT_UNSAVED = Event(
+    name=("engine", "verdict", "unsaved"),
+    measurements=("n_checks",),
+    metadata=("model", "error"),
+    level="warning",
+    doc="What the canary found could not be kept; the next load of the model tries again.",
 )
 LOAD_FAILED = Event(
     name=("engine", "load", "failed"),
@@ -65,7 +73,7 @@ _TURN_COST = (
 TURN_ENDED = Event(
     name=("engine", "turn", "ended"),
     measurements=_TURN_COST,
-    metadata=("model", "turn_id", "finish_reason", "cache_tier", "prompt", "text"),
+    metadata=("model", "turn_id", "finish_reason", "exactness", "cache_tier", "prompt", "text"),
     private=("prompt", "text"),
     doc="A turn has its result. `cache_tier`: where its restored prefix was; none if nothing was restored."
     " `prompt` is token ids.",
@@ -93,6 +101,7 @@ STEP_REPORTED = Event(
 
 EVENTS: tuple[Event, ...] = (
     MODEL_LOADED,
+    VERDICT_UNSAVED,
     LOAD_FAILED,
     MODEL_FAILED,
     MODEL_UNLOADED,

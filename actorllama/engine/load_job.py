@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_futures
 from time import monotonic
+from typing import TypeVar
 
 from attrs import frozen
 
 from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.messages import Open
+from actorllama.engine.namespace import namespace_of
 from actorllama.engine.spec import ModelSpec
-from actorllama.errors import ModelLoadError, StateError
+from actorllama.engine.verdict import find_verdict
+from actorllama.errors import DecodeError, ModelLoadError, StateError
+from actorllama.native import InferenceContext, NativeModel
 
 __all__ = ["LoadJob"]
+
+R = TypeVar("R")
 
 _DETACH_TIMEOUT_S = 30.0
 _POLL_S = 0.05
@@ -37,6 +45,7 @@ class LoadJob:
         self._spec = spec
         self._is_stopped = threading.Event()
         self._progress_error: Exception | None = None
+        self._loaded: tuple[NativeModel, InferenceContext] | None = None
         self._opened: Open | None = None
         self._attached: _Attached | None = None
 
@@ -45,8 +54,11 @@ class LoadJob:
         """Weights and context, once they are there."""
         return self._opened
 
-    def load(self) -> Open:
-        """Read the weights and allocate the context; blocks.
+    def load(self, host: EngineHost) -> Open:
+        """Read the weights, allocate the context, and find out what it holds; blocks.
+
+        Args:
+            host: Computes what the canary wants to know, between the steps of other models.
 
         Raises:
             ModelLoadError: The file or the options cannot be used, or ``stop`` was called.
@@ -64,7 +76,19 @@ class LoadJob:
         except BaseException:
             model.close()
             raise
-        self._opened = Open(model=model, context=context)
+        self._loaded = (model, context)
+        facts, options = model.facts, spec.context_options
+        namespace = namespace_of(facts, context.facts, options, spec.backend.build_info())
+        verdict = find_verdict(
+            model=facts,
+            context=context,
+            namespace=namespace,
+            on_host=lambda work: self._run_on(host, work),
+            is_asked=spec.engine_options.canary == "load",
+            budget_s=spec.engine_options.canary_budget_s,
+            directory=spec.verdict_dir,
+        )
+        self._opened = Open(model=model, context=context, namespace=namespace, verdict=verdict)
         return self._opened
 
     def attach(self, host: EngineHost, seat: Seat) -> None:
@@ -74,8 +98,8 @@ class LoadJob:
     def stop(self) -> None:
         """Make loading, or a running step, end soon. The model can only be closed after this."""
         self._is_stopped.set()
-        if self._opened is not None:
-            self._opened.context.abort()
+        if self._loaded is not None:
+            self._loaded[1].abort()
 
     def close(self) -> None:
         """Take the loop off its host, then free context and weights; blocks for a step at most."""
@@ -83,10 +107,33 @@ class LoadJob:
         attached, self._attached = self._attached, None
         if attached is not None:
             _detach(attached)
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.context.close()
-            opened.model.close()
+        loaded, self._loaded, self._opened = self._loaded, None, None
+        if loaded is not None:
+            model, context = loaded
+            context.close()
+            model.close()
+
+    def _run_on(self, host: EngineHost, work: Callable[[], R]) -> R:
+        """Run a piece of the canary on the host's thread; a canary that is stopped says nothing."""
+        try:
+            result = self._wait(host, host.run(work))
+        except (StateError, DecodeError) as exc:
+            if self._is_stopped.is_set() or not host.is_running:
+                raise self._stopped() from exc
+            raise
+        if self._is_stopped.is_set():
+            raise self._stopped()
+        return result
+
+    def _wait(self, host: EngineHost, future: Future[R]) -> R:
+        """Wait for the host, but not for one that has ended; the context stays its own until then."""
+        while not wait_futures((future,), _POLL_S).done:
+            if not host.is_running:
+                raise self._stopped()
+        return future.result()
+
+    def _stopped(self) -> ModelLoadError:
+        return ModelLoadError(path=str(self._spec.path), reason="loading was stopped")
 
     def _on_progress(self, fraction: float) -> bool:
         report: Callable[[float], None] | None = self._spec.on_progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actorllama.actors import Context, InitOutcome, Normal, Outcome, Owned, Ready, Ref, Server, Stop
+from actorllama.engine.host import EngineHost
 from actorllama.engine.load_job import LoadJob
 from actorllama.engine.messages import LoadFinished
 
@@ -16,9 +17,10 @@ class Loader(Server[None, None, None]):
     it made, whether or not this actor is still alive.
     """
 
-    def __init__(self, job: Owned[LoadJob], report_to: Ref) -> None:
-        """Load ``job`` and report to ``report_to``."""
+    def __init__(self, job: Owned[LoadJob], host: EngineHost, report_to: Ref) -> None:
+        """Load ``job``, try it on ``host``, and report to ``report_to``."""
         self._job = job
+        self._host = host
         self._report_to = report_to
 
     async def init(self, ctx: Context) -> InitOutcome:
@@ -29,7 +31,7 @@ class Loader(Server[None, None, None]):
     async def handle_continue(self, term: object) -> Outcome:
         """Load."""
         try:
-            await self._ctx.run_native(LoadJob.load, self._job)
+            await self._ctx.run_native(lambda job: job.load(self._host), self._job)
         except Exception as exc:  # noqa: BLE001 - carried to the model actor, which decides
             self._report_to.info_nowait(LoadFinished(error=exc))
         else:

@@ -7,10 +7,12 @@ from typing import TypeAlias
 from attrs import frozen
 
 from actorllama.actors import Call
+from actorllama.engine.canary import Exactness
 from actorllama.engine.reports import LoopFailed, LoopStatistics, StepReport
 from actorllama.engine.request import TurnRequest
 from actorllama.engine.result import TurnResult
 from actorllama.engine.stream import TurnStream
+from actorllama.engine.verdict import Verdict
 from actorllama.ids import TurnId
 from actorllama.native import (
     ContextFacts,
@@ -98,6 +100,8 @@ class Open:
 
     model: NativeModel
     context: InferenceContext
+    namespace: str
+    verdict: Verdict
 
 
 @frozen(kw_only=True)
@@ -111,6 +115,8 @@ class ModelInfo:
     """What the context was opened with."""
     namespace: str
     """Names everything that shapes this context's states."""
+    verdict: Verdict
+    """Which level of exactness holds, and why."""
     stream_window: int
     """Tokens that a turn may run ahead of its reader, unless its caller says otherwise."""
 
@@ -127,4 +133,6 @@ class ModelStatus:
     n_live: int
     n_queued: int
     n_free_slots: int
+    exactness: Exactness | None
+    """``None`` while it is loading."""
     statistics: LoopStatistics | None

@@ -54,7 +54,6 @@ from actorllama.engine.messages import (
     Unload,
     WaitReady,
 )
-from actorllama.engine.namespace import namespace_of
 from actorllama.engine.reports import LoopFailed, LoopStatistics, Report, StepReport
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.turn_desk import TurnDesk
@@ -136,10 +135,9 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             case TakeTurn() | WaitReady() | Describe() | Unload():
                 return self._answer(state, event, source)
             case StartLoading():
-                await self._context.start(lambda: Loader(self._job, self._context.ref))
-                return Keep()
+                return await self._load()
             case LoadFinished():
-                return await self._loaded(event)
+                return self._loaded(event)
             case StepReport():
                 return self._report(state, event)
             case LoopFailed():
@@ -174,7 +172,15 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
 
     # -- loading and unloading -----------------------------------------------------------------
 
-    async def _loaded(self, event: LoadFinished) -> _Outcome:
+    async def _load(self) -> _Outcome:
+        host_ref = self._context.whereis(self._host_name)
+        if host_ref is None:
+            return Stop(Crash(StateError(operation="load", reason=f"there is no {self._host_name}")))
+        self._host = await host_ref.call(GetHost())
+        await self._context.start(lambda: Loader(self._job, self._host, self._context.ref))
+        return Keep()
+
+    def _loaded(self, event: LoadFinished) -> _Outcome:
         opened = self._job.value.opened
         duration_s = perf_counter() - self._began_s
         if event.error is not None or opened is None:
@@ -182,20 +188,16 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             self._context.bus.execute(events.LOAD_FAILED, {"duration_s": duration_s}, about)
             # Not a crash: loading it again would fail again.
             return Stop(Shutdown(event.error))
-        host_ref = self._context.whereis(self._host_name)
-        if host_ref is None:
-            return Stop(Crash(StateError(operation="load", reason=f"there is no {self._host_name}")))
-        await self._attach(opened, await host_ref.call(GetHost()))
-        facts = opened.context.facts
+        self._attach(opened, self._host)
+        facts, verdict = opened.context.facts, opened.verdict
         self._info = ModelInfo(
             facts=opened.model.facts,
             context=facts,
             vocabulary=opened.model.vocabulary,
             options=self._spec.context_options,
             stream_window=self._spec.engine_options.stream_window,
-            namespace=namespace_of(
-                opened.model.facts, facts, self._spec.context_options, self._spec.backend.build_info()
-            ),
+            namespace=opened.namespace,
+            verdict=verdict,
         )
         self._desk = TurnDesk(
             spec=self._spec,
@@ -203,7 +205,8 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             submit=self._submit,
             grant=_granter(self._context.ref),
             keep=self._keep,
-            namespace=self._info.namespace,
+            namespace=opened.namespace,
+            exactness=verdict.level,
             bus=self._context.bus,
         )
         self._context.bus.execute(
@@ -214,11 +217,19 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
                 "n_seq": facts.n_seq,
                 "n_ctx_per_seq": facts.ctx_per_seq,
             },
-            {"model": self._spec.name, "path": str(self._spec.path)},
+            {
+                "model": self._spec.name,
+                "path": str(self._spec.path),
+                "exactness": verdict.level,
+                "exactness_source": verdict.source,
+            },
         )
+        if verdict.problem:
+            about = {"model": self._spec.name, "error": verdict.problem}
+            self._context.bus.execute(events.VERDICT_UNSAVED, {"n_checks": len(verdict.checks)}, about)
         return Transition(ModelState.READY)
 
-    async def _attach(self, opened: Open, host: EngineHost) -> None:
+    def _attach(self, opened: Open, host: EngineHost) -> None:
         post = _poster(self._context.ref, trio.lowlevel.current_trio_token())
         loop = EngineLoop(
             context=opened.context,
@@ -228,7 +239,6 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             post_interval_s=self._spec.engine_options.post_interval_s,
             clock=host.clock,
         )
-        self._host = host
         self._seat = host.attach(
             loop, on_failed=lambda error: post(LoopFailed(error=error)), weight=self._spec.weight
         )
@@ -305,6 +315,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             n_live=desk.n_running if desk else 0,
             n_queued=desk.n_queued if desk else 0,
             n_free_slots=desk.n_free_slots if desk else 0,
+            exactness=self._info.verdict.level if self._info else None,
             statistics=self._statistics,
         )
 

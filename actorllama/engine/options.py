@@ -36,6 +36,17 @@ class EngineOptions:
         at_least=0.0,
         at_most=1.0,
     )
+    canary: str = option(
+        "load",
+        doc="load: try at load which level of exactness a model holds; off: promise no more than faithful.",
+        one_of=("load", "off"),
+    )
+    canary_budget_s: float = option(
+        2.0,
+        doc="Seconds that trying may take; slow models are tried with fewer tokens.",
+        unit="s",
+        at_least=0.0,
+    )
     unload_grace_s: float = option(
         10.0,
         doc="Seconds that running turns get to end when their model is unloaded.",

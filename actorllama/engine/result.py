@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from actorllama.engine.canary import Exactness
 from actorllama.engine.reports import FinishReason, TokenLogprob, TurnEnd
 
 __all__ = ["Timings", "TurnResult", "Usage", "result_of", "timings_of"]
@@ -72,12 +73,20 @@ class TurnResult:
     """For each generated token, if they were asked for."""
     resume_key: str | None = None
     """Names the saved state; ``None`` unless the turn was to be kept."""
+    exactness: Exactness
+    """The level that held: ``exact``, ``faithful`` or ``recomputed`` (docs/semantics.md)."""
     usage: Usage
     timings: Timings
 
 
 def result_of(
-    end: TurnEnd, *, model: str, seed: int, taken_at_s: float, resume_key: str | None = None
+    end: TurnEnd,
+    *,
+    model: str,
+    seed: int,
+    taken_at_s: float,
+    exactness: Exactness,
+    resume_key: str | None = None,
 ) -> TurnResult:
     """Turn a loop's account into the caller's."""
     return TurnResult(
@@ -92,6 +101,7 @@ def result_of(
         n_steps=end.n_steps,
         logprobs=end.logprobs,
         resume_key=resume_key,
+        exactness=exactness,
         usage=Usage(n_prompt=end.n_prompt, n_cached=end.n_restored, n_generated=len(end.tokens)),
         timings=timings_of(end, taken_at_s=taken_at_s),
     )

@@ -25,5 +25,7 @@ class ModelSpec:
     engine_options: EngineOptions = field(factory=EngineOptions)
     weight: float = 1.0
     """Share of the host thread beside other models."""
+    verdict_dir: Path | None = None
+    """Where the answers of canaries are kept."""
     on_progress: Callable[[float], None] | None = field(default=None, repr=False)
     """Called on the loading thread with 0 to 1."""

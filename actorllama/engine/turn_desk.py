@@ -10,6 +10,7 @@ from attrs import define
 
 from actorllama.actors import Caller
 from actorllama.engine import events
+from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import CancelTurn, Command, StartTurn
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.reports import StepReport, TurnEnd
@@ -53,6 +54,7 @@ class TurnDesk:
         grant: Callable[[TurnId, int], None],
         keep: Callable[[Snapshot], None],
         namespace: str,
+        exactness: Exactness,
         bus: Bus,
     ) -> None:
         """Begin with all sequences free.
@@ -64,6 +66,7 @@ class TurnDesk:
             grant: Tells the model actor that a reader has consumed tokens.
             keep: Hands a saved turn boundary to the cache.
             namespace: Of all states of this context.
+            exactness: The level that holds in this context.
             bus: Where events go.
         """
         self._spec = spec
@@ -71,6 +74,7 @@ class TurnDesk:
         self._grant = grant
         self._keep = keep
         self._namespace = namespace
+        self._exactness: Exactness = exactness
         self._bus = bus
         self._slots = SlotPool(n_slots)
         self._queue: deque[_Taken] = deque()
@@ -185,10 +189,16 @@ class TurnDesk:
             model=self._spec.name,
             seed=request.sampling.seed,
             taken_at_s=taken.taken_at_s,
+            exactness=self._level(request, end),
             resume_key=self._save(request.prompt, end),
         )
         self._tell_result(result, request)
         taken.caller.reply(result)
+
+    def _level(self, request: TurnRequest, end: TurnEnd) -> Exactness:
+        """Say what held for one turn: a past that was computed again is not the one that was."""
+        is_recomputed = request.restore is not None and end.n_restored == 0
+        return "recomputed" if is_recomputed else self._exactness
 
     def _save(self, prompt: tuple[int, ...], end: TurnEnd) -> str | None:
         """Hand the turn boundary to the cache, if it was kept; return its key."""
@@ -213,6 +223,7 @@ class TurnDesk:
                 TurnId(result.turn_id),
                 _cost(result.timings, usage, result.n_steps),
                 finish_reason=result.finish_reason,
+                exactness=result.exactness,
                 cache_tier=restore.tier if restore is not None and usage.n_cached else None,
                 prompt=request.prompt,
                 text=result.text,

@@ -80,6 +80,8 @@ class ContextFacts:
     n_threads: int
     layout: str
     flash_attention: bool
+    is_exact_by_nature: bool = False
+    """Whether the backend's arithmetic cannot differ in its last bits, so that nothing need be tried."""
 
 
 @frozen(kw_only=True)

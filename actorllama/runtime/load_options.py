@@ -59,6 +59,7 @@ def build_spec(
     backend: Backend,
     weight: float,
     on_progress: Callable[[float], None] | None,
+    verdict_dir: Path | None = None,
 ) -> ModelSpec:
     """Join the configuration and the arguments of one ``load``.
 
@@ -84,6 +85,7 @@ def build_spec(
         engine_options=config.engine,
         weight=weight,
         on_progress=on_progress,
+        verdict_dir=verdict_dir,
     )
 
 

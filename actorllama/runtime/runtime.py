@@ -62,8 +62,11 @@ class Runtime:
     Any task of the event loop that opened it may use it.
     """
 
-    def __init__(self, *, system: System, config: Config, backend: Backend) -> None:
+    def __init__(
+        self, *, system: System, config: Config, backend: Backend, state_dir: Path | None = None
+    ) -> None:
         """Keep what ``open_runtime`` has made."""
+        self._verdict_dir = None if state_dir is None else state_dir / "verdicts"
         self._system = system
         self._config = config
         self._backend = backend
@@ -106,6 +109,7 @@ class Runtime:
             backend=self._backend,
             weight=weight,
             on_progress=on_progress,
+            verdict_dir=self._verdict_dir,
         )
         await self._start(spec)
         is_ready = False
@@ -277,7 +281,8 @@ async def open_runtime(
         The runtime.
     """
     config = config or Config()
-    root = None if state_dir is None else Path(state_dir) / "snapshots"
+    root = None if state_dir is None else Path(state_dir)
+    snapshots = None if root is None else root / "snapshots"
     if backend is None:
         backend = await trio.to_thread.run_sync(_llama_backend)
     async with open_system(name="actorllama", bus=bus, runner=runner) as system:
@@ -285,7 +290,7 @@ async def open_runtime(
             ChildSpec(id="host", start=lambda: HostActor(make_host), name=HOST_NAME, shutdown=_END_TIMEOUT_S),
             ChildSpec(
                 id="cache",
-                start=lambda: CacheActor(config.cache, root),
+                start=lambda: CacheActor(config.cache, snapshots),
                 name=CACHE_NAME,
                 shutdown=_END_TIMEOUT_S,
             ),
@@ -297,7 +302,7 @@ async def open_runtime(
             ),
         )
         await system.start(lambda: Supervisor(strategy="rest_for_one", children=children), name="runtime")
-        yield Runtime(system=system, config=config, backend=backend)
+        yield Runtime(system=system, config=config, backend=backend, state_dir=root)
 
 
 def _llama_backend() -> Backend:

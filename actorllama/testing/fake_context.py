@@ -65,6 +65,7 @@ class FakeContext:
             n_threads=1,
             layout=options.layout,
             flash_attention=options.flash_attention,
+            is_exact_by_nature=True,  # it computes with integers
         )
         # Position and token of each cell in turn.
         self._cells = [array("q") for _ in range(options.n_seq)]

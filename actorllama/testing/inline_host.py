@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from itertools import count
 from typing import TypeVar
 
@@ -53,6 +54,12 @@ class InlineHost(EngineHost):
         """Take a loop away now: between two steps is where the caller is."""
         self._remove(seat)
         done()
+
+    def run(self, work: Callable[[], R]) -> Future[R]:
+        """Run a function now: who waits for it has this very thread."""
+        future: Future[R] = Future()
+        future.set_result(work())
+        return future
 
     def close(self, *, timeout_s: float) -> bool:
         """Handle what was queued, and end."""

@@ -252,7 +252,7 @@ async def test_a_model_without_its_host_crashes_and_says_so(fake_backend: FakeBa
         assert host is not None
         await host.stop()
         gate.release()
-        with pytest.raises(ActorExited, match="there is no host"):
+        with pytest.raises(ActorExited, match="it is closed"):
             await desk.model.call(WaitReady())
 
 
