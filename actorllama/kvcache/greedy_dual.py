@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from actorllama.kvcache.policy import Offer
 from actorllama.kvcache.ranked import RankedPolicy
@@ -23,7 +23,7 @@ class GreedyDual(RankedPolicy):
     Source: GreedyDual-Size-Frequency (Cherkasova, HPL-98-69R1, 1998), with bounded counts.
     """
 
-    name: Final = "greedy-dual"
+    name: ClassVar[str] = "greedy-dual"
 
     def _rank(self, offer: Offer, n_uses: int) -> float:
         return self._age + min(n_uses, _USES_MAX) * offer.worth_s / max(offer.n_bytes, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar
 
 from actorllama.kvcache.policy import Offer
 from actorllama.kvcache.ranked import RankedPolicy
@@ -13,7 +13,7 @@ __all__ = ["Lru"]
 class Lru(RankedPolicy):
     """Evicts what was used longest ago, leaf before root; neither size nor worth counts."""
 
-    name: Final = "lru"
+    name: ClassVar[str] = "lru"
 
     def _rank(self, offer: Offer, n_uses: int) -> float:
         return 0.0  # ties go by the time of use

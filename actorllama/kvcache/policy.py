@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from attrs import frozen
 
@@ -48,10 +48,8 @@ class EvictionPolicy(Protocol):
     Cost: O(log n) for each entry that goes, amortised, and O(1) for all else.
     """
 
-    @property
-    def name(self) -> str:
-        """What `policy_named` finds it by."""
-        ...
+    name: ClassVar[str]
+    """What `policy_named` finds it by."""
 
     def __len__(self) -> int:
         """Count the entries of the tier."""
