@@ -3,7 +3,7 @@
 **What lives here.** `Snapshot`: a turn boundary as a frozen value, and its bytes (`decode`, ``header.py``).
 `RamTier`: a budget, pins, eviction with ageing. `DiskTier`: files under a root that several processes may
 share (``publish.py`` is the protocol, ``directory.py`` the index, ``reserve.py`` the quota, ``sweep.py``
-the clearing up, ``reading.py`` the doubt). `SnapshotStore`: both behind one face, with write-behind.
+the clearing up, ``reading.py`` the doubt). `Codec`: fewer bytes for the same state (``codec.py``). `SnapshotStore`: both behind one face, with write-behind.
 `FileSystem`: the seam to the system, so that tests can fail or die at any call.
 
 **Who owns it and what always holds.** A `SnapshotStore` and its `RamTier` have one owner; a `DiskTier`
@@ -13,7 +13,7 @@ any step; nothing is restored that does not have its digests. Tiers never exceed
 every byte. Content is addressed by (namespace, tokens, sampler): the caller's namespace must name
 everything that shapes KV.
 
-**What it may import.** ``errors``, ``options``, ``telemetry``, attrs and the standard library. Not trio,
+**What it may import.** ``errors``, ``options``, ``telemetry``, attrs, the codecs' libraries. Not trio,
 not ``llama_cpp``, not ``native``: bytes in, bytes out, and synchronous. What KV bytes must look like for
 llama.cpp is ``native/state_layout.py``'s question, asked before they reach it.
 
@@ -29,6 +29,8 @@ and looks once more first. blake2b rather than a CRC, for a digest is also what 
 
 from __future__ import annotations
 
+from actorllama.kvcache.codec import CODECS, Codec, codec_named
+from actorllama.kvcache.codec_span import ElementKind, RowSpan
 from actorllama.kvcache.disk import DiskTier
 from actorllama.kvcache.events import EVENTS
 from actorllama.kvcache.eviction import Candidate, plan_eviction
@@ -44,6 +46,7 @@ from actorllama.kvcache.snapshot import Snapshot, content_key, decode
 from actorllama.kvcache.store import Hit, SnapshotStore, TierName, WriteJob
 
 __all__ = [
+    "CODECS",
     "EVENTS",
     "FORMAT_VERSION",
     "HEADER_BYTES",
@@ -52,8 +55,10 @@ __all__ = [
     "CacheOptions",
     "Candidate",
     "CheckReport",
+    "Codec",
     "DiskStatistics",
     "DiskTier",
+    "ElementKind",
     "FileFacts",
     "FileSystem",
     "Hit",
@@ -62,11 +67,13 @@ __all__ = [
     "PosixFileSystem",
     "RamStatistics",
     "RamTier",
+    "RowSpan",
     "Snapshot",
     "SnapshotStore",
     "StoreStatistics",
     "TierName",
     "WriteJob",
+    "codec_named",
     "content_key",
     "decode",
     "plan_eviction",
