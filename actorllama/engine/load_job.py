@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_futures
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -83,7 +84,7 @@ class LoadJob:
             model=facts,
             context=context,
             namespace=namespace,
-            on_host=lambda work: self._run_on(host, work),
+            on_host=partial(self._run_on, host),
             is_asked=spec.engine_options.canary == "load",
             budget_s=spec.engine_options.canary_budget_s,
             directory=spec.verdict_dir,
