@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import frozen
 
 from actorllama.engine.turn_record import TurnRecord
 from actorllama.ids import SeqId, TurnId
-from actorllama.kvcache import Buffer, TierName
+from actorllama.kvcache import Buffer
 from actorllama.native import SamplingParams
 
-__all__ = ["CancelTurn", "Command", "GrantCredit", "RestoredState", "StartTurn"]
+__all__ = [
+    "CancelTurn",
+    "CaptureCells",
+    "Command",
+    "GrantCredit",
+    "PrefixSource",
+    "RestoredState",
+    "StartTurn",
+]
+
+
+PrefixSource: TypeAlias = Literal["live", "turn", "ram", "disk"]
+"""Where the cells that a turn did not compute came from: its sequence held them already; a turn that ran
+beside it computed them; a tier of the cache had them."""
 
 
 @frozen(kw_only=True)
 class RestoredState:
-    """What an earlier turn left, to go on from."""
+    """Cells that were computed before, to go on from."""
 
     kv: Buffer
     """As the context wrote it; checked before llama.cpp sees it."""
     n_cells: int
-    record: TurnRecord | None = None
-    """The sampler and the undecided text; ``None`` begins with its own: a new turn after the saved one."""
-    tier: TierName | None = None
-    """Where it was found; ``None`` if the finder does not say."""
+    source: PrefixSource
 
 
 @frozen(kw_only=True)
@@ -34,16 +44,21 @@ class StartTurn:
     turn_id: TurnId
     seq_id: SeqId
     prompt: tuple[int, ...]
-    """Token ids, shape ``(n_prompt,)``, ``1 <= n_prompt < ctx_per_seq``."""
+    """Token ids, shape ``(n_prompt,)``, ``1 <= n_prompt <= ctx_per_seq``."""
     sampling: SamplingParams
     max_tokens: int | None
     """Tokens to generate at most; ``None`` is until the sequence is full."""
     stop: tuple[str, ...] = ()
-    keep: bool = False
-    """Whether the end brings the state, so that the turn can be continued."""
+    record: TurnRecord | None = None
+    """Sampler and undecided text of the turn that chose the last token of ``prompt``; ``None`` begins anew."""
+    n_live: int = 0
+    """Cells that the sequence holds and that are the first of ``prompt``, fewer than it has tokens."""
     restore: RestoredState | None = None
-    """The state of the first ``n_cells < n_prompt`` tokens of ``prompt``. With a record: of all but the last,
-    and the sampler that chose that one."""
+    """Used where the live cells are none, or cannot be kept."""
+    keep: bool = False
+    """Whether the end brings the cells and the record, so that the turn can be continued."""
+    save_from: int | None = None
+    """A turn that ends with so many cells or more brings them, kept or not; ``None`` is never."""
     credit: int | None = None
     """Tokens that may be produced before the reader grants more; ``None`` is no reader to wait for."""
 
@@ -58,10 +73,18 @@ class GrantCredit:
 
 @frozen(kw_only=True)
 class CancelTurn:
-    """Stop a turn before the next step; its sequence is cleared."""
+    """Stop a turn before the next step; its sequence is free, and holds what was computed."""
 
     turn_id: TurnId
     reason: str
 
 
-Command: TypeAlias = StartTurn | GrantCredit | CancelTurn
+@frozen(kw_only=True)
+class CaptureCells:
+    """Copy a turn's cells when it has computed exactly the first ``n_cells`` tokens of its prompt."""
+
+    turn_id: TurnId
+    n_cells: int
+
+
+Command: TypeAlias = StartTurn | GrantCredit | CancelTurn | CaptureCells

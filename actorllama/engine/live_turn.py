@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import define
 
+from actorllama.engine.cells import BegunCells
 from actorllama.engine.commands import StartTurn
 from actorllama.engine.reports import FinishReason, KeptState, TokenLogprob, TurnEnd
 from actorllama.engine.text import TextAssembler
@@ -30,8 +31,9 @@ class LiveTurn:
     credit: int | None
     n_steps: int = 0
     first_token_at_s: float | None = None
-    n_restored: int = 0
-    restore_s: float = 0.0
+    begun: BegunCells
+    capture_at: list[int]
+    """Numbers of cells at which copies are wanted, ascending, all still to come."""
     save_s: float = 0.0
     logprobs: list[TokenLogprob]
 
@@ -39,6 +41,11 @@ class LiveTurn:
     def n_prompt_left(self) -> int:
         """Tokens of the prompt that are not computed yet; negative once tokens of the reply are."""
         return len(self.command.prompt) - self.n_past
+
+    @property
+    def n_chunk_left(self) -> int:
+        """Tokens of the prompt that may be computed in one go: to the next copy, or to its end."""
+        return (self.capture_at[0] if self.capture_at else len(self.command.prompt)) - self.n_past
 
     def end(
         self,
@@ -48,11 +55,14 @@ class LiveTurn:
         error: EngineError | None = None,
         cancel_reason: str = "",
         kv: Buffer | None = None,
+        n_cells: int,
     ) -> TurnEnd:
         """Describe the outcome and free the sampler."""
         self.text.finish()
         n_draws = self.sampler.n_draws
-        kept = None if kv is None else KeptState(kv=kv, record=self._record())
+        kept = None
+        if kv is not None:
+            kept = KeptState(kv=kv, record=self._record() if self.command.keep else None)
         self.sampler.close()
         return TurnEnd(
             turn_id=self.command.turn_id,
@@ -69,8 +79,10 @@ class LiveTurn:
             ended_at_s=now_s,
             error=error,
             cancel_reason=cancel_reason,
-            n_restored=self.n_restored,
-            restore_s=self.restore_s,
+            n_cells=n_cells,
+            n_restored=self.begun.n_cells,
+            source=self.begun.source,
+            restore_s=self.begun.restore_s,
             save_s=self.save_s,
             logprobs=None if self.command.sampling.logprobs is None else tuple(self.logprobs),
             kept=kept,

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from time import perf_counter
 
-from actorllama.engine.commands import CancelTurn, Command, GrantCredit, StartTurn
+from actorllama.engine.cells import SequenceCells
+from actorllama.engine.commands import CancelTurn, CaptureCells, Command, GrantCredit, StartTurn
 from actorllama.engine.live_turn import LiveTurn
 from actorllama.engine.plan import PrefillView, StepPlan, plan_step
 from actorllama.engine.reports import (
     KEEPABLE,
+    CapturedCells,
     FinishReason,
     LoopStatistics,
     Piece,
@@ -70,8 +72,10 @@ class EngineLoop:
         self._by_seq: dict[int, LiveTurn] = {}
         self._pieces: list[Piece] = []
         self._ended: list[TurnEnd] = []
+        self._captured: list[CapturedCells] = []
+        self._cells = SequenceCells(context)
         self._n_steps = self._n_prefilled = self._n_decoded = 0
-        self._decode_s = self._sample_s = 0.0
+        self._decode_s = self._prefill_s = self._sample_s = 0.0
 
     @property
     def is_runnable(self) -> bool:
@@ -88,6 +92,7 @@ class EngineLoop:
             n_decoded=self._n_decoded,
             n_live=len(self._live),
             decode_s=self._decode_s,
+            prefill_s=self._prefill_s,
             sample_s=self._sample_s,
         )
 
@@ -104,8 +109,9 @@ class EngineLoop:
                 turn = self._live.get(command.turn_id)
                 if turn is not None:
                     self._end(turn, "cancelled", cancel_reason=command.reason)
-                    self._context.clear_sequence(turn.command.seq_id)
                     self._flush()
+            case CaptureCells():
+                self._capture_at(command)
 
     def step(self) -> None:
         """Compute one batch, choose tokens, and post what it brought.
@@ -127,6 +133,8 @@ class EngineLoop:
         decoded = perf_counter()
         self._n_steps += 1
         self._decode_s += decoded - began
+        if plan.prefill:
+            self._prefill_s += (decoded - began) * (1 - len(plan.decode) / plan.n_tokens)
         self._advance(plan, decoded)
         self._sample_s += perf_counter() - decoded
         self._flush()
@@ -139,10 +147,8 @@ class EngineLoop:
         self._by_seq.clear()
 
     def _start(self, command: StartTurn) -> None:
-        began_s = perf_counter()
-        n_restored = self._restore(command)
-        restored_s = perf_counter()
-        record = None if command.restore is None else command.restore.record
+        begun = self._cells.begin(command)
+        record = command.record
         turn = LiveTurn(
             command=command,
             sampler=self._sampler(command, record),
@@ -151,10 +157,10 @@ class EngineLoop:
                 held="" if record is None else record.held,
                 undecoded=b"" if record is None else record.undecoded,
             ),
-            started_at_s=restored_s,
-            n_past=n_restored,
-            n_restored=n_restored,
-            restore_s=restored_s - began_s if n_restored else 0.0,
+            started_at_s=perf_counter(),
+            n_past=begun.n_cells,
+            begun=begun,
+            capture_at=[],
             tokens=[],
             logprobs=[],
             credit=command.credit,
@@ -162,19 +168,18 @@ class EngineLoop:
         self._live[command.turn_id] = turn
         self._by_seq[command.seq_id] = turn
 
-    def _restore(self, command: StartTurn) -> int:
-        """Put the saved cells into the sequence; what cannot be used is computed again."""
-        # Whatever an earlier turn left in the sequence is not this turn's.
-        self._context.clear_sequence(command.seq_id)
-        saved = command.restore
-        if saved is None:
-            return 0
-        try:
-            self._context.set_state(command.seq_id, memoryview(saved.kv), n_cells=saved.n_cells)
-        except StateError:
-            self._context.clear_sequence(command.seq_id)
-            return 0
-        return saved.n_cells
+    def _capture_at(self, command: CaptureCells) -> None:
+        """Note a copy that is wanted; say at once if its moment has passed, or would leave a single row."""
+        turn = self._live.get(command.turn_id)
+        n_cells = command.n_cells
+        if turn is not None and (n_cells - turn.n_past >= 2 or n_cells in turn.capture_at):
+            if 2 <= len(turn.command.prompt) - n_cells and all(
+                abs(n_cells - other) != 1 for other in turn.capture_at
+            ):
+                turn.capture_at = sorted({*turn.capture_at, n_cells})
+                return
+        self._captured.append(CapturedCells(turn_id=command.turn_id, n_cells=n_cells, kv=None))
+        self._flush()
 
     def _sampler(self, command: StartTurn, record: TurnRecord | None) -> NativeSampler:
         if record is not None:
@@ -187,7 +192,7 @@ class EngineLoop:
         for turn in self._live.values():
             n_left = turn.n_prompt_left
             if n_left > 0:
-                prefilling.append(PrefillView(turn.command.seq_id, n_left))
+                prefilling.append(PrefillView(turn.command.seq_id, turn.n_chunk_left))
             elif turn.credit is None or turn.credit > 0:
                 decoding.append(turn.command.seq_id)
         # llama.cpp computes streams in the order of their ids and swaps whole logits rows afterwards to
@@ -226,6 +231,8 @@ class EngineLoop:
             turn.n_past += chunk.n_tokens
             turn.n_steps += 1
             self._n_prefilled += chunk.n_tokens
+            if turn.capture_at and turn.n_past == turn.capture_at[0]:
+                self._copy_prefix(turn)
             if turn.n_prompt_left == 0:
                 turn.first_token_at_s = now_s
                 self._is_urgent = True
@@ -273,22 +280,38 @@ class EngineLoop:
     ) -> None:
         del self._live[turn.command.turn_id]
         del self._by_seq[turn.command.seq_id]
+        for n_cells in turn.capture_at:
+            self._captured.append(CapturedCells(turn_id=turn.command.turn_id, n_cells=n_cells, kv=None))
         emitted = len(turn.text.text)
         kv = None
-        if turn.command.keep and reason in KEEPABLE:
+        if error is None and self._wants_cells(turn, reason):
             began_s = perf_counter()
-            kv = self._capture(turn)
+            kv = self._cells.capture(turn.command.seq_id)
             turn.save_s = perf_counter() - began_s
-        end = turn.end(reason, now_s=perf_counter(), error=error, cancel_reason=cancel_reason, kv=kv)
+        if error is not None:
+            self._context.clear_sequence(turn.command.seq_id)
+        end = turn.end(
+            reason,
+            now_s=perf_counter(),
+            error=error,
+            cancel_reason=cancel_reason,
+            kv=kv,
+            n_cells=0 if error is not None else turn.n_past,
+        )
         if turn.command.credit is not None and len(end.text) > emitted:
             self._pieces.append(Piece(end.turn_id, end.text[emitted:], 0))
         self._ended.append(end)
 
-    def _capture(self, turn: LiveTurn) -> memoryview:
-        """Copy the cells of a turn that has ended: all tokens but the pending one."""
-        seq_id = turn.command.seq_id
-        buffer = memoryview(bytearray(self._context.state_bytes(seq_id)))
-        return buffer[: self._context.get_state(seq_id, buffer)]
+    def _wants_cells(self, turn: LiveTurn, reason: FinishReason) -> bool:
+        if turn.command.keep and reason in KEEPABLE:
+            return True
+        return turn.command.save_from is not None and turn.n_past >= turn.command.save_from
+
+    def _copy_prefix(self, turn: LiveTurn) -> None:
+        """Copy the cells that somebody waits for, as soon as they are exactly those."""
+        turn.capture_at.pop(0)
+        kv = self._cells.capture(turn.command.seq_id)
+        self._captured.append(CapturedCells(turn_id=turn.command.turn_id, n_cells=turn.n_past, kv=kv))
 
     def _shed(self, plan: StepPlan, error: DecodeError) -> None:
         # llama.cpp found no cells and put its memory back as it was. With the layouts that we open
@@ -297,22 +320,25 @@ class EngineLoop:
         seq_ids = {*plan.decode, *(chunk.seq_id for chunk in plan.prefill)}
         youngest = [turn for turn in self._live.values() if turn.command.seq_id in seq_ids][-1]
         self._end(youngest, "error", error=error)
-        self._context.clear_sequence(youngest.command.seq_id)
         self._flush()
 
     def _flush(self) -> None:
         """Post what there is, unless it may wait: no end, no first token, no text before a pause."""
-        if not self._pieces and not self._ended:
+        if not self._pieces and not self._ended and not self._captured:
             return
         now_s = self._clock()
-        may_wait = not (self._ended or self._is_urgent) and self.is_runnable
+        may_wait = not (self._ended or self._captured or self._is_urgent) and self.is_runnable
         if may_wait and now_s - self._posted_at_s < self._post_interval_s:
             return
         self._is_urgent = False
         self._posted_at_s = now_s
         report = StepReport(
-            pieces=tuple(self._pieces), ended=tuple(self._ended), statistics=self.statistics()
+            pieces=tuple(self._pieces),
+            ended=tuple(self._ended),
+            captured=tuple(self._captured),
+            statistics=self.statistics(),
         )
         self._pieces.clear()
         self._ended.clear()
+        self._captured.clear()
         self._post(report)

@@ -36,6 +36,13 @@ class EngineOptions:
         at_least=0.0,
         at_most=1.0,
     )
+    n_reuse: int = option(
+        32,
+        doc="Tokens that a prompt must have in common with something saved before that is used.",
+        unit="tokens",
+        at_least=1,
+        at_most=1 << 20,
+    )
     canary: str = option(
         "load",
         doc="load: try at load which level of exactness a model holds; off: promise no more than faithful.",

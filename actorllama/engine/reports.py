@@ -6,12 +6,14 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from attrs import frozen
 
+from actorllama.engine.commands import PrefixSource
 from actorllama.errors import EngineError
 from actorllama.ids import SeqId, TurnId
 from actorllama.kvcache import Buffer
 
 __all__ = [
     "KEEPABLE",
+    "CapturedCells",
     "FinishReason",
     "KeptState",
     "LoopFailed",
@@ -45,7 +47,18 @@ class KeptState:
     """The state at a turn boundary: KV of all tokens but the pending one, and the turn's own record."""
 
     kv: Buffer
-    record: bytes
+    record: bytes | None
+    """``None`` if only the cells were wanted."""
+
+
+@frozen(kw_only=True)
+class CapturedCells:
+    """The copy that `CaptureCells` asked for."""
+
+    turn_id: TurnId
+    n_cells: int
+    kv: Buffer | None
+    """``None`` if the turn was past that point already, or has ended before it."""
 
 
 @frozen(kw_only=True)
@@ -77,8 +90,12 @@ class TurnEnd:
     ended_at_s: float
     error: EngineError | None = None
     cancel_reason: str = ""
+    n_cells: int = 0
+    """Cells that the sequence holds now: of the first tokens of prompt and reply."""
     n_restored: int = 0
-    """Prompt tokens whose cells were restored and not computed."""
+    """Prompt tokens whose cells were there and not computed."""
+    source: PrefixSource | None = None
+    """Where they came from."""
     restore_s: float = 0.0
     """Seconds until they were; before ``started_at_s``."""
     save_s: float = 0.0
@@ -97,6 +114,8 @@ class LoopStatistics:
     n_live: int
     decode_s: float
     """Seconds inside ``llama_decode``."""
+    prefill_s: float
+    """Of these, the share of prompt tokens."""
     sample_s: float
     """Seconds choosing tokens and assembling text."""
 
@@ -107,6 +126,7 @@ class StepReport:
 
     pieces: tuple[Piece, ...]
     ended: tuple[TurnEnd, ...]
+    captured: tuple[CapturedCells, ...] = ()
     statistics: LoopStatistics
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
-from actorllama.engine.commands import RestoredState
+from actorllama.engine.turn_record import TurnRecord
 from actorllama.errors import ContextFull, RequestError
 from actorllama.native import ContextFacts, SamplingParams, Vocabulary
 
@@ -27,8 +27,19 @@ class TurnRequest:
     stop: tuple[str, ...] = ()
     keep: bool = False
     """Whether the turn's state is saved at its end."""
-    restore: RestoredState | None = None
-    """An earlier turn to go on from; ``prompt`` then begins with its tokens."""
+    record: TurnRecord | None = None
+    """Sampler and undecided text of an earlier turn to go on with; ``prompt`` is then all of its tokens."""
+    n_said: int = 0
+    """Tokens of ``prompt``, from the first on, that earlier turns of a conversation had or chose."""
+
+    @property
+    def n_reusable(self) -> int:
+        """Cells that can be had without computing them, at most.
+
+        One token must be left over to produce logits. Where a prompt is computed at least two are: one
+        alone takes another path through llama.cpp's kernels (llama-notes 0).
+        """
+        return max(0, len(self.prompt) - (1 if self.record is not None else 2))
 
 
 def check_request(
