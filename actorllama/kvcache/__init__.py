@@ -14,7 +14,7 @@ any step; nothing is restored that does not have its digests. Tiers never exceed
 every byte. Content is addressed by (namespace, tokens, sampler): the caller's namespace must name
 everything that shapes KV.
 
-**What it may import.** ``errors``, ``options``, ``telemetry``, attrs, numpy, lz4, zstandard, the standard library. Not trio,
+**What it may import.** ``errors``, ``options``, ``telemetry``, attrs, numpy, the codecs' libraries. Not trio,
 not ``llama_cpp``, not ``native``: bytes in, bytes out, and synchronous. What KV bytes must look like for
 llama.cpp is ``native/state_layout.py``'s question, asked before they reach it.
 
