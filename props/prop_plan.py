@@ -1,15 +1,24 @@
-"""The step planner: within its bounds, whole prompts, nobody starved."""
+"""The step planner: within its bounds, whole prompts, nobody starved, no micro-batch that is not exact."""
 
 from __future__ import annotations
 
-from attrs import define, field
+from collections import Counter
+
+from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorllama.engine.plan import PrefillView, StepPlan, plan_step
+from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_bridges, plan_step
+from actorllama.testing.fake_backend import FakeBackend
+from actorllama.testing.fake_language import FakeLanguage
+from actorllama.testing.loop_rig import open_loop
+from props.micro_batches import split_equal
 
-LENGTHS = st.integers(1, 300)
-ROOM = st.integers(3, 96)  # what a batch has beyond the decoders
+LENGTHS = st.integers(2, 300)
+ROOM = st.integers(3, 96)  # what a batch has beyond the single rows
+RULES = st.builds(
+    StepRules, n_batch=ROOM, n_ubatch=st.integers(3, 96), n_mixed=st.integers(2, 99), mixes=st.booleans()
+)
 
 
 @define
@@ -24,10 +33,11 @@ class Prompts:
         self.left[seq_id] = n_tokens
         self.chunks[seq_id] = []
 
-    def plan(self, n_decoding: int, room: int, n_mixed: int) -> StepPlan:
+    def plan(self, n_single: int, rules: StepRules, *, is_chunks_turn: bool = True) -> StepPlan:
+        """Plan with room for so many single rows beside what the rules say."""
         views = [PrefillView(seq_id, n_left) for seq_id, n_left in self.left.items()]
-        decoding = range(1000, 1000 + n_decoding)
-        return plan_step(decoding, views, n_batch=n_decoding + room, n_mixed=n_mixed)
+        rules = evolve(rules, n_batch=rules.n_batch + n_single)
+        return plan_step(range(1000, 1000 + n_single), views, rules, is_chunks_turn=is_chunks_turn)
 
     def compute(self, plan: StepPlan) -> None:
         for seq_id, n_tokens in plan.prefill:
@@ -38,43 +48,50 @@ class Prompts:
                 del self.left[seq_id]
 
 
-@given(
-    lengths=st.lists(LENGTHS, max_size=12),
-    n_decoding=st.integers(0, 20),
-    room=ROOM,
-    n_mixed=st.integers(2, 99),
-)
-def prop_a_plan_stays_within_its_bounds(lengths: list[int], n_decoding: int, room: int, n_mixed: int) -> None:
-    """Never more than n_batch; every decoder once; prompt tokens bounded while others decode."""
+def prompts_of(lengths: list[int]) -> Prompts:
     prompts = Prompts()
     for n_tokens in lengths:
         prompts.add(n_tokens)
-    plan = prompts.plan(n_decoding, room, n_mixed)
+    return prompts
 
-    assert plan.n_tokens <= n_decoding + room
-    assert list(plan.decode) == list(range(1000, 1000 + n_decoding))
+
+@given(
+    lengths=st.lists(LENGTHS, max_size=12),
+    n_single=st.integers(0, 20),
+    rules=RULES,
+    is_chunks_turn=st.booleans(),
+)
+def prop_a_plan_stays_within_its_bounds(
+    lengths: list[int], n_single: int, rules: StepRules, is_chunks_turn: bool
+) -> None:
+    """Never more than n_batch; all single rows or none; prompt tokens bounded while others decode."""
+    prompts = prompts_of(lengths)
+    plan = prompts.plan(n_single, rules, is_chunks_turn=is_chunks_turn)
+
+    assert plan.n_tokens <= rules.n_batch + n_single
+    assert list(plan.decode) in ([], list(range(1000, 1000 + n_single)))
+    assert plan.n_tokens or not (lengths or n_single), "there is work, and none is planned"
+    assert rules.mixes or not (plan.decode and plan.prefill)
     n_prefilled = sum(chunk.n_tokens for chunk in plan.prefill)
-    assert n_prefilled <= (min(room, max(n_mixed, 3)) if n_decoding else room)
+    assert n_prefilled <= (max(rules.n_mixed, 3) if n_single else rules.n_batch)
+    assert all(2 <= chunk.n_tokens <= rules.n_ubatch for chunk in plan.prefill)
     assert len({chunk.seq_id for chunk in plan.prefill}) == len(plan.prefill)
     prompts.compute(plan)
 
 
 @given(
     lengths=st.lists(LENGTHS, min_size=1, max_size=12),
-    rooms=st.lists(st.tuples(st.integers(0, 20), ROOM), min_size=1, max_size=8),
-    n_mixed=st.integers(2, 99),
+    steps=st.lists(st.tuples(st.integers(0, 20), RULES), min_size=1, max_size=8),
 )
 def prop_every_prompt_is_computed_whole_and_never_by_a_lone_token(
-    lengths: list[int], rooms: list[tuple[int, int]], n_mixed: int
+    lengths: list[int], steps: list[tuple[int, StepRules]]
 ) -> None:
     """Whatever the steps have room for; the bound on their number says that nobody starves."""
-    prompts = Prompts()
-    for n_tokens in lengths:
-        prompts.add(n_tokens)
+    prompts = prompts_of(lengths)
     n_steps = 0
     while prompts.left:
-        n_decoding, room = rooms[n_steps % len(rooms)]
-        plan = prompts.plan(n_decoding, room, n_mixed)
+        n_single, rules = steps[n_steps % len(steps)]
+        plan = prompts.plan(n_single, rules)
         oldest = next(iter(prompts.left))
         assert any(chunk.seq_id == oldest for chunk in plan.prefill), "the oldest prompt always gets on"
         prompts.compute(plan)
@@ -82,37 +99,100 @@ def prop_every_prompt_is_computed_whole_and_never_by_a_lone_token(
 
     for seq_id, n_tokens in enumerate(lengths):
         assert sum(prompts.chunks[seq_id]) == n_tokens
-        assert 1 not in prompts.chunks[seq_id] or n_tokens == 1
+        assert 1 not in prompts.chunks[seq_id]
 
 
 @given(
     n_long=st.integers(50, 300),
-    arrivals=st.lists(st.lists(st.integers(1, 6), max_size=4), min_size=30, max_size=60),
-    room=ROOM,
-    n_mixed=st.integers(2, 20),
+    arrivals=st.lists(st.lists(st.integers(2, 6), max_size=4), min_size=30, max_size=60),
+    rules=RULES,
 )
 def prop_short_prompts_that_keep_coming_do_not_starve_a_long_one(
-    n_long: int, arrivals: list[list[int]], room: int, n_mixed: int
+    n_long: int, arrivals: list[list[int]], rules: StepRules
 ) -> None:
-    prompts = Prompts()
-    prompts.add(n_long)
+    prompts = prompts_of([n_long])
     for lengths in arrivals:
         for n_tokens in lengths:
             prompts.add(n_tokens)
         before = prompts.left.get(0)
-        prompts.compute(prompts.plan(3, room, n_mixed))
+        prompts.compute(prompts.plan(3, rules))
         assert before is None or prompts.left.get(0, 0) < before
 
 
 @given(lengths=st.lists(st.integers(4, 300), min_size=2, max_size=8), share=st.integers(4, 40))
 def prop_prompts_that_have_room_share_it_within_a_token_or_two(lengths: list[int], share: int) -> None:
     """Water-filling: nobody gets much less than another who got no more than it needed."""
-    prompts = Prompts()
-    for n_tokens in lengths:
-        prompts.add(n_tokens)
-    plan = prompts.plan(0, share * len(lengths), 1000)
-    got = {chunk.seq_id: chunk.n_tokens for chunk in plan.prefill}
+    prompts = prompts_of(lengths)
+    rules = StepRules(n_batch=share * len(lengths), n_ubatch=1000, n_mixed=1000, mixes=False)
+    got = {chunk.seq_id: chunk.n_tokens for chunk in prompts.plan(0, rules).prefill}
 
     assert set(got) == set(range(len(lengths)))
     for seq_id, n_tokens in got.items():
         assert n_tokens >= min(lengths[seq_id], share - 1)
+
+
+@given(
+    lengths=st.dictionaries(st.integers(0, 15), LENGTHS | st.sampled_from([7, 8]), min_size=1), rules=RULES
+)
+def prop_no_token_of_a_chunk_is_computed_as_a_lone_row(lengths: dict[int, int], rules: StepRules) -> None:
+    views = [PrefillView(seq_id, n_left) for seq_id, n_left in lengths.items()]
+    plan = plan_step((), views, evolve(rules, mixes=False), is_chunks_turn=True)
+    seq_ids = [chunk.seq_id for chunk in plan.prefill for _ in range(chunk.n_tokens)]
+
+    cut = split_equal(seq_ids, rules.n_ubatch)
+
+    assert all(part.n_each >= 2 for part in cut)
+    assert [row for part in cut for row in part.rows] == list(range(len(seq_ids))), "rows would be swapped"
+
+
+@given(
+    single=st.sets(st.integers(0, 11), min_size=1),
+    n_seq=st.integers(12, 14),
+    full=st.sets(st.integers(0, 13)),
+)
+def prop_a_row_stays_alone_only_where_both_neighbours_are_full(
+    single: set[int], n_seq: int, full: set[int]
+) -> None:
+    bridges = plan_bridges(sorted(single), n_seq=n_seq, full=full)
+
+    assert not single & set(bridges)
+    assert not full & set(bridges)
+    assert set(bridges) <= set(range(n_seq))
+    assert len(bridges) <= len(single)
+    for part in split_equal(sorted({*single, *bridges}), n_ubatch=64):
+        if len(part.seq_ids) == 1:
+            assert {part.seq_ids[0] - 1, part.seq_ids[0] + 1} & set(range(n_seq)) <= full
+
+
+@given(
+    turns=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 40), st.integers(1, 12)), max_size=16),
+    pads=st.booleans(),
+    n_ubatch=st.integers(6, 32),
+    n_mixed=st.integers(2, 32),
+)
+def prop_an_engine_never_computes_a_token_in_another_way_because_of_its_neighbours(
+    turns: list[tuple[int, int, int]], pads: bool, n_ubatch: int, n_mixed: int
+) -> None:
+    """Turns come and go; each micro-batch holds single rows or chunks, and none alone where that matters."""
+    backend = FakeBackend(FakeLanguage(end_one_in=9))
+    with open_loop(
+        backend, n_seq=6, ctx_per_seq=64, n_ubatch=n_ubatch, n_mixed=n_mixed, pads_lone_rows=pads
+    ) as rig:
+        started: dict[int, int] = {}
+        for seq_id, n_prompt, n_steps in turns:
+            if seq_id not in {busy for turn_id, busy in started.items() if turn_id not in rig.ends}:
+                turn_id = len(started)
+                started[turn_id] = seq_id
+                rig.start(turn_id, range(5, 5 + n_prompt), seq_id=seq_id, max_tokens=20)
+            rig.run(n_steps=n_steps)
+        rig.run()
+
+        assert all(rig.outcome(turn_id) == rig.expected(turn_id) for turn_id in started)
+    for batch in backend.batches:
+        n_rows = Counter(batch.seq_ids)
+        for part in split_equal(batch.seq_ids, n_ubatch):
+            are_single = {n_rows[seq_id] == 1 for seq_id in part.seq_ids}
+            assert are_single == {part.n_each == 1}
+            if pads:
+                assert len(part.rows) > 1
+                assert len(set(batch.outputs) & set(part.rows)) != 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
+from actorllama.engine.batch import LentRow, build_batch
 from actorllama.engine.cells import SequenceCells
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, GrantCredit, StartTurn
 from actorllama.engine.live_turn import LiveTurn
-from actorllama.engine.plan import PrefillView, StepPlan, plan_step
+from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_bridges, plan_step
 from actorllama.engine.reports import (
     KEEPABLE,
     CapturedCells,
@@ -23,7 +24,7 @@ from actorllama.engine.reports import (
 from actorllama.engine.text import TextAssembler
 from actorllama.engine.turn_record import TurnRecord
 from actorllama.errors import DecodeError, StateError
-from actorllama.native import InferenceContext, NativeSampler, StepBatch, Vocabulary
+from actorllama.native import InferenceContext, NativeSampler, Vocabulary
 
 __all__ = ["EngineLoop"]
 
@@ -45,6 +46,7 @@ class EngineLoop:
         vocabulary: Vocabulary,
         post: Callable[[StepReport], None],
         n_mixed: int,
+        pads_lone_rows: bool = False,
         post_interval_s: float = 0.0,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
@@ -54,7 +56,10 @@ class EngineLoop:
             context: What computes; this loop is its only user.
             vocabulary: The model's.
             post: Gets the reports.
-            n_mixed: Prompt tokens at most in a step that also decodes.
+            n_mixed: Prompt tokens at most of a step that decoding turns wait for.
+            pads_lone_rows: Compute no row without another one beside it, and so leave one cell of each
+                sequence free: what weights of F32, F16 and BF16 need to be exact (plan.py). For plain
+                attention only: other memories do not forget a lent row exactly.
             post_interval_s: Text that comes within this time of a report waits for the next one. Waking
                 the event loop and its readers for every step of a small model costs 3 to 8 % of its speed.
             clock: Measures that time.
@@ -62,12 +67,21 @@ class EngineLoop:
         self._context = context
         self._vocabulary = vocabulary
         self._post = post
-        self._n_mixed = n_mixed
+        self._pads_lone_rows = pads_lone_rows
         self._post_interval_s = post_interval_s
         self._clock = clock
         self._posted_at_s = -math.inf
         self._is_urgent = False
-        self._facts = context.facts
+        facts = context.facts
+        self._n_seq = facts.n_seq
+        self._n_cells = facts.ctx_per_seq - pads_lone_rows
+        self._rules = StepRules(
+            n_batch=facts.n_batch,
+            n_ubatch=facts.n_ubatch,
+            n_mixed=n_mixed,
+            mixes=facts.layout == "shared" and not pads_lone_rows,
+        )
+        self._is_chunks_turn = False
         self._live: dict[int, LiveTurn] = {}
         self._by_seq: dict[int, LiveTurn] = {}
         self._pieces: list[Piece] = []
@@ -122,9 +136,11 @@ class EngineLoop:
         plan = self._plan()
         if plan.n_tokens == 0:
             return
+        lent = self._lend(plan) if self._pads_lone_rows else ()
+        batch, rows = build_batch(plan, self._by_seq, lent=lent, has_twin_outputs=self._pads_lone_rows)
         began = perf_counter()
         try:
-            self._context.decode(self._batch(plan))
+            self._context.decode(batch)
         except DecodeError as exc:
             if not exc.is_retryable:
                 raise
@@ -135,7 +151,9 @@ class EngineLoop:
         self._decode_s += decoded - began
         if plan.prefill:
             self._prefill_s += (decoded - began) * (1 - len(plan.decode) / plan.n_tokens)
-        self._advance(plan, decoded)
+        for seq_id, position in lent:
+            self._context.remove_cells(seq_id, position, position + 1)
+        self._advance(plan, rows, decoded)
         self._sample_s += perf_counter() - decoded
         self._flush()
 
@@ -187,45 +205,44 @@ class EngineLoop:
         return self._context.new_sampler(command.sampling, command.prompt)
 
     def _plan(self) -> StepPlan:
-        decoding: list[int] = []
+        single: list[int] = []
         prefilling: list[PrefillView] = []
         for turn in self._live.values():
             n_left = turn.n_prompt_left
-            if n_left > 0:
+            if n_left > 1:
                 prefilling.append(PrefillView(turn.command.seq_id, turn.n_chunk_left))
-            elif turn.credit is None or turn.credit > 0:
-                decoding.append(turn.command.seq_id)
-        # llama.cpp computes streams in the order of their ids and swaps whole logits rows afterwards to
-        # restore the order that it was given: 150 µs a step at 32 sequences, nothing if it is the same.
-        decoding.sort()
-        return plan_step(decoding, prefilling, n_batch=self._facts.n_batch, n_mixed=self._n_mixed)
+            elif n_left == 1 or turn.credit is None or turn.credit > 0:
+                single.append(turn.command.seq_id)
+        single.sort()
+        plan = plan_step(single, prefilling, self._rules, is_chunks_turn=self._is_chunks_turn)
+        self._is_chunks_turn = bool(plan.decode)
+        return plan
 
-    def _batch(self, plan: StepPlan) -> StepBatch:
-        tokens: list[int] = []
-        positions: list[int] = []
-        seq_ids: list[int] = list(plan.decode)
-        outputs: list[int] = list(range(len(plan.decode)))
-        for seq_id in plan.decode:
-            turn = self._by_seq[seq_id]
-            tokens.append(turn.tokens[-1])
-            positions.append(turn.n_past)
-        for chunk in plan.prefill:
-            turn = self._by_seq[chunk.seq_id]
-            first, end = turn.n_past, turn.n_past + chunk.n_tokens
-            tokens.extend(turn.command.prompt[first:end])
-            positions.extend(range(first, end))
-            seq_ids.extend([chunk.seq_id] * chunk.n_tokens)
-            if chunk.n_tokens == turn.n_prompt_left:
-                outputs.append(len(tokens) - 1)
-        return StepBatch(tokens=tokens, positions=positions, seq_ids=seq_ids, outputs=outputs)
+    def _lend(self, plan: StepPlan) -> tuple[LentRow, ...]:
+        """Choose the rows that keep the plan's single ones from being alone."""
+        if not plan.decode:
+            return ()
+        ends = [self._end_of(seq_id) for seq_id in range(self._n_seq)]
+        full = {seq_id for seq_id, end in enumerate(ends) if end > self._n_cells}
+        bridges = plan_bridges(plan.decode, n_seq=self._n_seq, full=full)
+        return tuple(LentRow(seq_id, ends[seq_id]) for seq_id in bridges)
 
-    def _advance(self, plan: StepPlan, now_s: float) -> None:
+    def _end_of(self, seq_id: int) -> int:
+        """Return the position that a sequence, live or idle, would compute next."""
+        held = self._context.position_range(seq_id)
+        return 0 if held is None else held[1] + 1
+
+    def _advance(self, plan: StepPlan, rows: Sequence[int], now_s: float) -> None:
         """Choose a token for every sequence whose row has logits, and end what is finished."""
         choosing = [self._by_seq[seq_id] for seq_id in plan.decode]
         for turn in choosing:
             turn.n_past += 1
             turn.n_steps += 1
-        self._n_decoded += len(choosing)
+            if turn.tokens:
+                self._n_decoded += 1
+            else:  # the last token of its prompt
+                self._n_prefilled += 1
+                self._note_first(turn, now_s)
         for chunk in plan.prefill:
             turn = self._by_seq[chunk.seq_id]
             turn.n_past += chunk.n_tokens
@@ -234,18 +251,21 @@ class EngineLoop:
             if turn.capture_at and turn.n_past == turn.capture_at[0]:
                 self._copy_prefix(turn)
             if turn.n_prompt_left == 0:
-                turn.first_token_at_s = now_s
-                self._is_urgent = True
+                self._note_first(turn, now_s)
                 choosing.append(turn)
         if not choosing:
             return
-        chosen = self._context.sample([turn.sampler for turn in choosing], range(len(choosing)))
-        for row, (turn, token) in enumerate(zip(choosing, chosen, strict=True)):
+        chosen = self._context.sample([turn.sampler for turn in choosing], rows)
+        for row, turn, token in zip(rows, choosing, chosen, strict=True):
             n_top = turn.command.sampling.logprobs
             if n_top is not None:
                 logprob, top = self._context.logprobs(row, token, n_top)
                 turn.logprobs.append(TokenLogprob(token=token, logprob=logprob, top=top))
             self._take(turn, token)
+
+    def _note_first(self, turn: LiveTurn, now_s: float) -> None:
+        turn.first_token_at_s = now_s
+        self._is_urgent = True
 
     def _take(self, turn: LiveTurn, token: int) -> None:
         turn.tokens.append(token)
@@ -268,7 +288,7 @@ class EngineLoop:
         if max_tokens is not None and len(turn.tokens) >= max_tokens:
             return "length"
         # The pending token would need a cell that the sequence does not have.
-        return "context" if turn.n_past >= self._facts.ctx_per_seq else None
+        return "context" if turn.n_past >= self._n_cells else None
 
     def _end(
         self,

@@ -1,13 +1,30 @@
-"""Decide what the next step computes. Pure: values in, a plan out."""
+"""Decide what the next step computes. Pure: values in, a plan out.
+
+llama.cpp cuts a batch of isolated sequences into micro-batches (``llama_batch_allocr::split_equal``): in the
+order of the rows, sequences whose ids follow each other without a gap come together, with equally many tokens
+of each. A token that is computed as the only one of its sequence in a micro-batch goes through other kernels
+of attention than one among several, and differs in its last bits: with quantised weights in 3 to 8 of 100
+prompts, with others always. Nothing else about neighbours is seen with quantised weights; with F32, F16 and
+BF16 weights it also matters whether a micro-batch has one row or more, and one output or more. So ``exact``
+needs this of a plan:
+
+* single rows (a pending token, or the only token of a prompt that is left) and chunks of two tokens and more
+  never share a micro-batch: a step computes the one or the other, in turns;
+* neighbours whose chunks differ in length do not share one either: the rest of the longer may be one token;
+* a chunk fits into one micro-batch, and never leaves one token of its prompt over;
+* where single rows are a kind of their own (`plan_bridges`), no micro-batch has only one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-__all__ = ["Chunk", "PrefillView", "StepPlan", "plan_step"]
+from attrs import frozen
 
-_LEAST_ROOM = 3  # three tokens can only be computed at once: cut, one of them would be a lone row
+__all__ = ["Chunk", "PrefillView", "StepPlan", "StepRules", "plan_bridges", "plan_step"]
+
+_LEAST_ROOM = 3  # three tokens can only be computed at once: cut, one of them would be a single row
 
 
 class PrefillView(NamedTuple):
@@ -25,7 +42,7 @@ class Chunk(NamedTuple):
 
 
 class StepPlan(NamedTuple):
-    """One native call: a row for each of ``decode``, then the chunks of ``prefill`` in this order."""
+    """One native call: a row for each of ``decode``, then the chunks of ``prefill``, both in this order."""
 
     decode: Sequence[int]
     prefill: tuple[Chunk, ...]
@@ -36,40 +53,85 @@ class StepPlan(NamedTuple):
         return len(self.decode) + sum(chunk.n_tokens for chunk in self.prefill)
 
 
-def plan_step(
-    decoding: Sequence[int], prefilling: Sequence[PrefillView], *, n_batch: int, n_mixed: int
-) -> StepPlan:
-    """Fill one batch: every decoder first, then the prompts, fairly.
+@frozen(kw_only=True)
+class StepRules:
+    """What holds for every step of one context."""
 
-    The rest of the batch is shared by water-filling: each unfinished prompt gets an equal share,
+    n_batch: int
+    """Tokens of a step at most: at least 3 more than there are single rows, where it ``mixes``."""
+    n_ubatch: int
+    """Tokens that llama.cpp computes at once; below three no prompt of three can be computed exactly."""
+    n_mixed: int
+    """Prompt tokens of a step at most (but 3) while others decode: bounds their waiting."""
+    mixes: bool
+    """Whether a step may hold single rows and chunks: where streams are isolated it would not be faster."""
+
+
+def plan_step(
+    single: Sequence[int], prefilling: Sequence[PrefillView], rules: StepRules, *, is_chunks_turn: bool
+) -> StepPlan:
+    """Fill one batch: every single row, or the prompts, fairly.
+
+    What a step has for prompts is shared by water-filling: each unfinished prompt gets an equal share,
     and what a short one does not need goes to the others, so no prompt starves and short ones
     finish early. Where there is too little room for everybody the oldest goes first, so that new
     short prompts cannot keep a long one waiting for ever. A chunk is never cut so that exactly one
-    token of a prompt is left over, nor made of one token of a longer prompt: a lone row takes
-    another path through llama.cpp's kernels and differs in its last bits (llama-notes 0), which
-    would break ``exact``.
+    token of a prompt is left over, nor made of one token of a longer prompt.
 
     Args:
-        decoding: Sequence ids with a pending token, at most ``n_batch``.
-        prefilling: Unfinished prompts, oldest first.
-        n_batch: Tokens of a step at most, at least ``len(decoding)``, and 3 more where there is a prompt.
-        n_mixed: Prompt tokens of a step at most while others decode (but 3): bounds their waiting.
+        single: Sequence ids with one token to compute, ascending, at most ``n_batch``.
+        prefilling: Unfinished prompts of two tokens and more, oldest first.
+        rules: Of this context.
+        is_chunks_turn: Whether it is the prompts' turn, if not both are computed in one step.
 
     Returns:
         The plan; empty if there is nothing to do.
     """
-    room = n_batch - len(decoding)
-    if decoding:
-        room = min(room, max(n_mixed, _LEAST_ROOM))
+    if not prefilling or (single and not rules.mixes and not is_chunks_turn):
+        return StepPlan(single, ())
+    beside = single if rules.mixes else ()
+    room = rules.n_batch - len(beside)
+    if single:
+        room = min(room, max(rules.n_mixed, _LEAST_ROOM))
+    chunks = _fill(prefilling, room, n_most=max(rules.n_ubatch, _LEAST_ROOM))
+    return StepPlan(beside, tuple(chunks if rules.mixes else _apart(chunks, rules.n_ubatch)))
+
+
+def plan_bridges(single: Sequence[int], *, n_seq: int, full: Container[int]) -> tuple[int, ...]:
+    """Choose the sequences that lend a row, so that no micro-batch of single rows has only one.
+
+    A lent row puts any token at the next position of its sequence and is taken back after the step.
+
+    Args:
+        single: Sequence ids of the step's rows, ascending.
+        n_seq: Sequences of the context; with one, nobody can lend.
+        full: Sequences without a free cell.
+
+    Returns:
+        Sequence ids, ascending, none of ``single``. Where both neighbours of a row are full, it stays alone.
+    """
+    rows = set(single)
+    for seq_id in single:
+        if seq_id - 1 in rows or seq_id + 1 in rows:
+            continue
+        # The next one first: it may be the gap before another row that is alone.
+        for neighbour in (seq_id + 1, seq_id - 1):
+            if 0 <= neighbour < n_seq and neighbour not in full:
+                rows.add(neighbour)
+                break
+    return tuple(sorted(rows.difference(single)))
+
+
+def _fill(prefilling: Sequence[PrefillView], room: int, *, n_most: int) -> list[Chunk]:
     chunks: list[Chunk] = []
     is_scarce = room < _LEAST_ROOM * len(prefilling)
     for index, view in enumerate(prefilling if is_scarce else _shortest_first(prefilling)):
-        share = room // (len(prefilling) - index)
+        share = min(room // (len(prefilling) - index), n_most)
         n = _cut(view.n_left, share, room)
         if n > 0:
             chunks.append(Chunk(view.seq_id, n))
             room -= n
-    return StepPlan(decoding, tuple(chunks))
+    return chunks
 
 
 def _shortest_first(prefilling: Sequence[PrefillView]) -> Sequence[PrefillView]:
@@ -82,8 +144,25 @@ def _cut(n_left: int, share: int, room: int) -> int:
     if n_left <= max(share, 1):
         return min(n_left, room)
     # A share below two tokens is rounded up to a pair while there is room: one token alone would be
-    # a lone row of this prompt, and waiting for ever would be starvation.
+    # a single row of this prompt, and waiting for ever would be starvation.
     n = max(share, 2)
     if n_left - n == 1:
         n = n - 1 if n > 2 else n_left
     return n if n <= room else 0
+
+
+def _apart(chunks: list[Chunk], n_ubatch: int) -> list[Chunk]:
+    """Order chunks so that only neighbours of equal length share a micro-batch.
+
+    llama.cpp takes a later row in if its sequence follows the last one taken, so what is to stay apart
+    goes from the highest id to the lowest.
+    """
+    groups: list[list[Chunk]] = []
+    for chunk in sorted(chunks):
+        group = groups[-1] if groups else []
+        follows = group and group[-1] == (chunk.seq_id - 1, chunk.n_tokens)
+        if follows and (len(group) + 1) * chunk.n_tokens <= n_ubatch:
+            group.append(chunk)
+        else:
+            groups.append([chunk])
+    return [chunk for group in reversed(groups) for chunk in group]

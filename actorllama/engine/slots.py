@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from actorllama.errors import NoFreeSlot
 from actorllama.ids import SeqId
 
@@ -19,10 +17,9 @@ class SlotPool:
     def __init__(self, n_slots: int) -> None:
         """Begin with ``n_slots`` free sequences, ``0 <= seq_id < n_slots``."""
         self._n_slots = n_slots
-        # The one that has been free for longest goes next: what an idle sequence still holds stays
-        # useful for as long as possible.
-        self._free = deque(SeqId(seq_id) for seq_id in range(n_slots))
-        self._leased: set[SeqId] = set()
+        # Ordered: the one that has been free for longest is first.
+        self._free = dict.fromkeys(SeqId(seq_id) for seq_id in range(n_slots))
+        self._leased: set[int] = set()
 
     @property
     def n_free(self) -> int:
@@ -34,15 +31,31 @@ class SlotPool:
         """Sequences in all."""
         return self._n_slots
 
-    def lease(self) -> SeqId:
+    @property
+    def free_ids(self) -> tuple[SeqId, ...]:
+        """Sequences that nobody has; the one that has been free for longest is first."""
+        return tuple(self._free)
+
+    def lease(self, preferred: SeqId | None = None) -> SeqId:
         """Take a free sequence.
+
+        Args:
+            preferred: Take this one, which must be free; ``None`` takes one beside leased ones, and of
+                equals the one that has been free for longest.
 
         Raises:
             NoFreeSlot: All are leased.
+
+        Cost: one look at each free sequence.
         """
         if not self._free:
             raise NoFreeSlot(n_slots=self._n_slots)
-        seq_id = self._free.popleft()
+        # llama.cpp computes only sequences whose ids follow each other in one pass over the weights
+        # (plan.py), so density decides. After it age: what an idle sequence holds stays useful for longer.
+        # max() returns the first of equals.
+        seq_id = max(self._free, key=self._n_leased_beside) if preferred is None else preferred
+        assert seq_id in self._free, f"sequence {seq_id} is not free"
+        del self._free[seq_id]
         self._leased.add(seq_id)
         return seq_id
 
@@ -50,4 +63,7 @@ class SlotPool:
         """Give a leased sequence back."""
         assert seq_id in self._leased, f"sequence {seq_id} is not leased"
         self._leased.remove(seq_id)
-        self._free.append(seq_id)
+        self._free[seq_id] = None
+
+    def _n_leased_beside(self, seq_id: SeqId) -> int:
+        return (seq_id - 1 in self._leased) + (seq_id + 1 in self._leased)

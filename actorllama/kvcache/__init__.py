@@ -3,7 +3,8 @@
 **What lives here.** `Snapshot`: a turn boundary as a frozen value, and its bytes (`decode`, ``header.py``).
 `RamTier`: a budget, pins, eviction with ageing. `DiskTier`: files under a root that several processes may
 share (``publish.py`` is the protocol, ``directory.py`` the index, ``reserve.py`` the quota, ``sweep.py``
-the clearing up, ``reading.py`` the doubt). `Codec`: fewer bytes for the same state (``codec.py``). `SnapshotStore`: both behind one face, with write-behind.
+the clearing up, ``reading.py`` the doubt). `SnapshotStore`: both behind one face, with write-behind.
+`Codec`: fewer bytes for the same state; its library is loaded by whoever asks for it, never by this door.
 `FileSystem`: the seam to the system, so that tests can fail or die at any call.
 
 **Who owns it and what always holds.** A `SnapshotStore` and its `RamTier` have one owner; a `DiskTier`
@@ -13,7 +14,7 @@ any step; nothing is restored that does not have its digests. Tiers never exceed
 every byte. Content is addressed by (namespace, tokens, sampler): the caller's namespace must name
 everything that shapes KV.
 
-**What it may import.** ``errors``, ``options``, ``telemetry``, attrs, the codecs' libraries. Not trio,
+**What it may import.** ``errors``, ``options``, ``telemetry``, attrs, numpy, the codecs' libraries. Not trio,
 not ``llama_cpp``, not ``native``: bytes in, bytes out, and synchronous. What KV bytes must look like for
 llama.cpp is ``native/state_layout.py``'s question, asked before they reach it.
 

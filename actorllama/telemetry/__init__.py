@@ -31,6 +31,7 @@ from __future__ import annotations
 from actorllama.telemetry.bus import Bus, Handler
 from actorllama.telemetry.event import Event, EventName, Level, Measurements, Metadata, describe_events
 from actorllama.telemetry.events import EVENTS, HANDLER_FAILED
+from actorllama.telemetry.json_lines_handler import JsonLinesHandler
 from actorllama.telemetry.memory_handler import MemoryHandler, Recorded, record
 from actorllama.telemetry.options import TelemetryOptions
 from actorllama.telemetry.span import Span
@@ -45,6 +46,7 @@ __all__ = [
     "Event",
     "EventName",
     "Handler",
+    "JsonLinesHandler",
     "Level",
     "Measurements",
     "MemoryHandler",

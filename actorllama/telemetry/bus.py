@@ -164,6 +164,24 @@ class Bus:
         """
         return Span(self, events, metadata, next(self._span_ids))
 
+    def fail(self, handler_id: str, event: Event, error: Exception) -> bool:
+        """Detach a handler that cannot go on and report it, as if it had raised.
+
+        For handlers that do their work behind the event's back, in a thread of their own.
+
+        Args:
+            handler_id: Which.
+            event: The last fact that it was told.
+            error: What stopped it.
+
+        Returns:
+            Whether it was still attached; if not, nothing is reported.
+        """
+        was_attached = self.detach(handler_id)
+        if was_attached:
+            self._report(handler_id, event, error)
+        return was_attached
+
     # -- inside --------------------------------------------------------------------------------
 
     def _handlers_of(self, name: EventName) -> tuple[_Binding, ...]:
@@ -179,12 +197,14 @@ class Bus:
     def _fail(self, binding: _Binding, event: Event, error: Exception) -> None:
         if self._bindings.get(binding.handler_id) is not binding:
             return  # another thread met the same failure first, or the handler detached itself
-        self.detach(binding.handler_id)
+        self.fail(binding.handler_id, event, error)
+
+    def _report(self, handler_id: str, event: Event, error: Exception) -> None:
         if not self.is_listening(HANDLER_FAILED):
-            _LOG.error("handler %r failed on %s and was detached", binding.handler_id, event, exc_info=error)
+            _LOG.error("handler %r failed on %s and was detached", handler_id, event, exc_info=error)
             return
         self.execute(
             HANDLER_FAILED,
             {"n_handlers": len(self._bindings)},
-            {"handler_id": binding.handler_id, "failed_event": str(event), "error": error},
+            {"handler_id": handler_id, "failed_event": str(event), "error": error},
         )

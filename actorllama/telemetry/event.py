@@ -9,12 +9,15 @@ from typing import Literal, TypeAlias
 import attrs
 from attrs import frozen
 
-__all__ = ["Event", "EventName", "Level", "Measurements", "Metadata", "describe_events", "is_match"]
+__all__ = ["RANK", "Event", "EventName", "Level", "Measurements", "Metadata", "describe_events", "is_match"]
 
 EventName: TypeAlias = tuple[str, ...]
 Measurements: TypeAlias = Mapping[str, float]
 Metadata: TypeAlias = Mapping[str, object]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+RANK: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+"""How loud each level is; the numbers are those of the standard logging module."""
 
 _SEGMENT = re.compile(r"[a-z][a-z0-9_]*")
 _UNIT = re.compile(r"n_\w+|\w+_(s|ms|us|ns|bytes|tokens|ratio)")

@@ -26,7 +26,9 @@ class LoopRig:
     Owner: the test. Made by `open_loop`, which frees everything and checks the accounts.
     """
 
-    def __init__(self, backend: FakeBackend, options: ContextOptions, *, n_mixed: int) -> None:
+    def __init__(
+        self, backend: FakeBackend, options: ContextOptions, *, n_mixed: int, pads_lone_rows: bool = False
+    ) -> None:
         """Load the fake model and open a context on it."""
         self.backend = backend
         self.model = backend.load(Path("fake.gguf"), ModelOptions(), lambda _fraction: True)
@@ -37,6 +39,7 @@ class LoopRig:
             vocabulary=self.model.vocabulary,
             post=self.reports.append,
             n_mixed=n_mixed,
+            pads_lone_rows=pads_lone_rows,
         )
         self._commands: dict[int, StartTurn] = {}
 
@@ -124,12 +127,18 @@ def open_loop(
     n_seq: int = 4,
     ctx_per_seq: int = 64,
     n_batch: int = 32,
+    n_ubatch: int = 512,
     n_mixed: int | None = None,
+    layout: str = "isolated",
+    pads_lone_rows: bool = False,
 ) -> Generator[LoopRig]:
     """Open a loop; at the end of the block everything is freed, and the accounts are checked."""
     backend = backend or FakeBackend()
-    options = ContextOptions(n_seq=n_seq, ctx_per_seq=ctx_per_seq, n_batch=n_batch)
-    rig = LoopRig(backend, options, n_mixed=n_mixed or EngineOptions().n_mixed)
+    options = ContextOptions(
+        n_seq=n_seq, ctx_per_seq=ctx_per_seq, n_batch=n_batch, n_ubatch=n_ubatch, layout=layout
+    )
+    n_mixed = n_mixed or EngineOptions().n_mixed
+    rig = LoopRig(backend, options, n_mixed=n_mixed, pads_lone_rows=pads_lone_rows)
     try:
         yield rig
     finally:

@@ -59,16 +59,75 @@ def test_a_prompt_longer_than_a_batch_is_computed_in_chunks() -> None:
         assert [list(batch.outputs) for batch in rig.backend.batches[:3]] == [[], [], [8]]
 
 
-def test_decoders_come_first_in_a_step_and_go_on_while_a_prompt_is_computed() -> None:
+def test_decoders_and_a_prompt_take_turns() -> None:
+    """In one step llama.cpp would compute them one after the other anyway, and the prompt not exactly."""
     with open_loop(FakeBackend(ENDLESS), n_batch=16, n_mixed=8) as rig:
         rig.start(1, "a", max_tokens=40)
         rig.run(n_steps=1)
         rig.start(2, "p" * 50, seq_id=1, max_tokens=1)
         rig.run(n_steps=4)
 
-        mixed = rig.backend.batches[1:]
-        assert [batch.seq_ids[0] for batch in mixed] == [0] * 4
-        assert [len(batch.tokens) for batch in mixed] == [9] * 4
+        assert [list(batch.seq_ids) for batch in rig.backend.batches[1:]] == [[0], [1] * 8] * 2
+
+
+def test_decoders_come_first_in_a_step_of_a_shared_layout() -> None:
+    with open_loop(FakeBackend(ENDLESS), n_batch=16, n_mixed=8, layout="shared") as rig:
+        rig.start(1, "a", max_tokens=40)
+        rig.run(n_steps=1)
+        rig.start(2, "p" * 50, seq_id=1, max_tokens=1)
+        rig.run(n_steps=2)
+
+        assert [list(batch.seq_ids) for batch in rig.backend.batches[1:]] == [[0, *[1] * 8]] * 2
+
+
+def test_the_last_token_of_a_prompt_is_a_row_among_the_decoders() -> None:
+    with open_loop(FakeBackend(ENDLESS), n_batch=16) as rig:
+        rig.start(1, [5, 6, 7], seq_id=0, max_tokens=9)
+        rig.start(3, [5, 6, 7], seq_id=2, max_tokens=9)
+        rig.run(n_steps=1)
+        rig.start(2, [9], seq_id=1, max_tokens=9)
+        rig.run()
+
+        assert list(rig.backend.batches[1].seq_ids) == [0, 1, 2]
+        assert [rig.outcome(i) for i in (1, 2, 3)] == [rig.expected(i) for i in (1, 2, 3)]
+        assert rig.ends[2].first_token_at_s is not None
+        statistics = rig.loop.statistics()
+        assert (statistics.n_prefilled, statistics.n_decoded) == (7, 24)
+
+
+def test_a_lone_row_is_lent_another_and_what_idle_sequences_hold_stays() -> None:
+    with open_loop(FakeBackend(ENDLESS), pads_lone_rows=True) as rig:
+        rig.start(1, "what an idle sequence holds", seq_id=1, max_tokens=2)
+        rig.run()
+        held = rig.context.tokens_held(1)
+        rig.start(2, "alone", seq_id=0, max_tokens=5)
+        rig.run()
+
+        assert [list(batch.seq_ids) for batch in rig.backend.batches[-4:]] == [[0, 1]] * 4
+        assert rig.context.tokens_held(1) == held
+        assert rig.outcome(2) == rig.expected(2)
+
+
+def test_a_row_beside_a_prompt_borrows_one_from_it() -> None:
+    with open_loop(FakeBackend(ENDLESS), n_seq=2, n_mixed=8, pads_lone_rows=True) as rig:
+        rig.start(1, "a", max_tokens=20)
+        rig.run(n_steps=2)
+        rig.start(2, "p" * 40, seq_id=1, max_tokens=5)
+        rig.run()
+
+        assert [list(batch.seq_ids) for batch in rig.backend.batches[2:4]] == [[1] * 8, [0, 1]]
+        assert [rig.outcome(i) for i in (1, 2)] == [rig.expected(i) for i in (1, 2)]
+
+
+def test_where_rows_are_lent_a_sequence_keeps_a_cell_free_for_it() -> None:
+    with open_loop(FakeBackend(ENDLESS), n_seq=2, ctx_per_seq=16, pads_lone_rows=True) as rig:
+        rig.start(1, "1234567", seq_id=0)
+        rig.run()
+        rig.start(2, "1234567", seq_id=1)
+        rig.run()
+
+        assert [rig.ends[i].finish_reason for i in (1, 2)] == ["context", "context"]
+        assert [len(rig.context.tokens_held(i)) for i in (0, 1)] == [15, 15]
 
 
 def test_a_slot_used_again_knows_nothing_of_the_turn_before() -> None:

@@ -1,27 +1,54 @@
-"""What the next step computes: decoders first, then the prompts, fairly."""
+"""What the next step computes: single rows and prompts in turns, the prompts fairly."""
 
 from __future__ import annotations
 
 import pytest
 
-from actorllama.engine.plan import Chunk, PrefillView, StepPlan, plan_step
+from actorllama.engine.plan import Chunk, PrefillView, StepPlan, StepRules, plan_bridges, plan_step
 
 
-def plan(decoding: list[int], left: list[int], *, n_batch: int = 16, n_mixed: int = 16) -> StepPlan:
-    """Plan for these decoders and for prompts with so many tokens left, numbered from 100."""
-    views = [PrefillView(100 + index, n_left) for index, n_left in enumerate(left)]
-    return plan_step(decoding, views, n_batch=n_batch, n_mixed=n_mixed)
+def plan(
+    single: list[int],
+    left: list[int],
+    *,
+    n_batch: int = 16,
+    n_ubatch: int = 512,
+    n_mixed: int = 16,
+    mixes: bool = False,
+    is_chunks_turn: bool = True,
+) -> StepPlan:
+    """Plan for these single rows and for prompts with so many tokens left, numbered from 100 by twos."""
+    views = [PrefillView(100 + 2 * index, n_left) for index, n_left in enumerate(left)]
+    rules = StepRules(n_batch=n_batch, n_ubatch=n_ubatch, n_mixed=n_mixed, mixes=mixes)
+    return plan_step(single, views, rules, is_chunks_turn=is_chunks_turn)
+
+
+def neighbours(*lengths: int, n_ubatch: int = 512) -> list[int]:
+    """Plan prompts of such lengths in sequences 0, 1, 2 and so on; return the order of their rows."""
+    rules = StepRules(n_batch=1000, n_ubatch=n_ubatch, n_mixed=1000, mixes=False)
+    views = [PrefillView(seq_id, n_left) for seq_id, n_left in enumerate(lengths)]
+    return [chunk.seq_id for chunk in plan_step((), views, rules, is_chunks_turn=True).prefill]
 
 
 def test_without_work_the_plan_is_empty() -> None:
     assert plan([], []).n_tokens == 0
 
 
-def test_every_decoder_gets_its_row_before_any_prompt() -> None:
-    planned = plan([1, 2, 3], [100], n_batch=8)
+@pytest.mark.parametrize("is_chunks_turn", [False, True])
+def test_rows_alone_or_prompts_alone_wait_for_no_turn(is_chunks_turn: bool) -> None:
+    assert plan([1, 2, 3], [], is_chunks_turn=is_chunks_turn) == StepPlan([1, 2, 3], ())
+    assert plan([], [7], is_chunks_turn=is_chunks_turn) == StepPlan((), (Chunk(100, 7),))
 
-    assert list(planned.decode) == [1, 2, 3]
-    assert planned.prefill == (Chunk(100, 5),)
+
+def test_rows_and_prompts_take_turns() -> None:
+    assert plan([1, 2, 3], [100], is_chunks_turn=False) == StepPlan([1, 2, 3], ())
+    assert plan([1, 2, 3], [100], is_chunks_turn=True) == StepPlan((), (Chunk(100, 16),))
+
+
+def test_where_streams_are_shared_every_row_comes_before_any_prompt() -> None:
+    planned = plan([1, 2, 3], [100], n_batch=8, mixes=True)
+
+    assert planned == StepPlan([1, 2, 3], (Chunk(100, 5),))
     assert planned.n_tokens == 8
 
 
@@ -29,26 +56,27 @@ def test_a_lone_prompt_fills_the_batch() -> None:
     assert plan([], [100]).prefill == (Chunk(100, 16),)
 
 
-def test_a_prompt_that_fits_is_computed_whole() -> None:
-    assert plan([], [7]).prefill == (Chunk(100, 7),)
+def test_a_chunk_fits_into_one_micro_batch() -> None:
+    """llama.cpp would cut 17 tokens into 16 and one."""
+    assert plan([], [100], n_batch=17, n_ubatch=16).prefill == (Chunk(100, 16),)
 
 
 def test_two_long_prompts_share_the_batch_equally() -> None:
-    assert plan([], [100, 100]).prefill == (Chunk(100, 8), Chunk(101, 8))
+    assert sorted(plan([], [100, 100]).prefill) == [(100, 8), (102, 8)]
 
 
 def test_what_a_short_prompt_does_not_need_goes_to_the_long_one() -> None:
-    assert plan([], [100, 3]).prefill == (Chunk(101, 3), Chunk(100, 13))
+    assert sorted(plan([], [100, 3]).prefill) == [(100, 13), (102, 3)]
 
 
 def test_prompt_tokens_are_fewer_while_others_decode() -> None:
-    assert plan([1], [100], n_batch=64, n_mixed=8).n_tokens == 9
+    assert plan([1], [100], n_batch=64, n_mixed=8).n_tokens == 8
     assert plan([], [100], n_batch=64, n_mixed=8).n_tokens == 64
 
 
 @pytest.mark.parametrize(("n_left", "n_first"), [(17, 15), (18, 16), (16, 16)])
 def test_no_chunk_leaves_one_token_of_a_prompt_over(n_left: int, n_first: int) -> None:
-    """A lone row takes another path through llama.cpp's kernels and would break ``exact``."""
+    """A single row takes another path through llama.cpp's kernels and would break ``exact``."""
     assert plan([], [n_left]).prefill == (Chunk(100, n_first),)
 
 
@@ -59,15 +87,47 @@ def test_no_chunk_is_one_token_of_a_longer_prompt() -> None:
     assert planned.n_tokens <= 16
 
 
-def test_a_prompt_of_one_token_is_a_chunk_of_one() -> None:
-    assert plan([1, 2], [1]).prefill == (Chunk(100, 1),)
-
-
 def test_the_least_options_let_a_prompt_of_three_go_on_beside_decoders() -> None:
     """With room for two, three tokens could be cut neither in two nor in one: the prompt would starve."""
-    assert plan([1], [3], n_batch=4, n_mixed=2).prefill == (Chunk(100, 3),)
+    assert plan([1], [3], n_batch=4, n_mixed=2, mixes=True).prefill == (Chunk(100, 3),)
 
 
 def test_when_room_is_scarce_the_oldest_prompt_is_served_first() -> None:
     """Shortest first would let a stream of short prompts starve a long one for ever."""
-    assert plan([1], [50, 4, 4, 4], n_batch=16, n_mixed=4).prefill[0].seq_id == 100
+    assert 100 in {chunk.seq_id for chunk in plan([1], [50, 4, 4, 4], n_mixed=4).prefill}
+
+
+def test_neighbours_of_equal_length_are_computed_together() -> None:
+    assert neighbours(5, 5, 5) == [0, 1, 2]
+
+
+def test_neighbours_of_other_length_are_computed_apart() -> None:
+    """Together, llama.cpp would compute five of each, and then the sixth token of one alone."""
+    assert neighbours(5, 6) == [1, 0]
+    assert neighbours(5, 5, 6, 6, 5) == [4, 2, 3, 0, 1]
+
+
+def test_what_does_not_fit_into_one_micro_batch_is_computed_apart() -> None:
+    assert neighbours(5, 5, 5, n_ubatch=10) == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("single", "full", "bridges"),
+    [
+        ([0, 1], [], ()),
+        ([1], [], (2,)),
+        ([3], [], (2,)),
+        ([0, 2], [], (1,)),
+        ([0, 1, 3], [], (2,)),
+        ([1], [2], (0,)),
+        ([1], [0, 2], ()),
+    ],
+)
+def test_a_row_that_would_be_alone_gets_one_from_a_neighbour(
+    single: list[int], full: list[int], bridges: tuple[int, ...]
+) -> None:
+    assert plan_bridges(single, n_seq=4, full=full) == bridges
+
+
+def test_one_sequence_has_no_neighbours() -> None:
+    assert plan_bridges([0], n_seq=1, full=()) == ()

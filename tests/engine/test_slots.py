@@ -25,13 +25,34 @@ def test_a_pool_without_free_sequences_says_so() -> None:
     assert refused.value.n_slots == 1
 
 
-def test_the_sequence_that_was_free_for_longest_goes_next() -> None:
-    pool = SlotPool(3)
-    first, second = pool.lease(), pool.lease()
-    pool.release(second)
-    pool.release(first)
+def test_a_sequence_beside_leased_ones_goes_next() -> None:
+    """llama.cpp computes only sequences whose ids follow each other in one pass over the weights."""
+    pool = SlotPool(6)
+    leased = [pool.lease() for _ in range(6)]
+    for seq_id in (leased[4], leased[0], leased[2], leased[5]):
+        pool.release(seq_id)
 
-    assert [pool.lease() for _ in range(3)] == [2, second, first]
+    # Of 1 and 3 both are neighbours of 2; then 0 has been free for longer than 5, but less than 4.
+    assert [pool.lease() for _ in range(4)] == [2, 4, 0, 5]
+
+
+def test_of_equals_the_sequence_that_was_free_for_longest_goes_next() -> None:
+    pool = SlotPool(3)
+    for seq_id in [pool.lease() for _ in range(3)][::-1]:
+        pool.release(seq_id)
+
+    assert pool.free_ids == (2, 1, 0)
+    assert pool.lease() == 2
+    assert pool.free_ids == (1, 0)
+
+
+def test_a_free_sequence_can_be_asked_for() -> None:
+    pool = SlotPool(4)
+
+    assert pool.lease(preferred=SeqId(3)) == 3
+    assert pool.lease() == 2
+    with pytest.raises(AssertionError, match="sequence 3 is not free"):
+        pool.lease(preferred=SeqId(3))
 
 
 def test_giving_back_what_is_not_leased_is_a_bug() -> None:

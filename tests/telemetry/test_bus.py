@@ -258,6 +258,19 @@ def test_one_failure_seen_by_many_threads_is_reported_once() -> None:
     assert len(heard.facts) == 1
 
 
+def test_a_handler_that_works_in_a_thread_of_its_own_can_be_given_up_and_is_reported_once() -> None:
+    bus, error = Bus(), OSError("the disk is full")
+    bus.attach("slow", STEP, MemoryHandler(), None)
+
+    with record(bus, HANDLER_FAILED) as heard:
+        assert bus.fail("slow", STEP, error)
+        assert not bus.fail("slow", STEP, error)
+
+    assert [fact.metadata for fact in heard.facts] == [
+        {"handler_id": "slow", "failed_event": "engine.step.done", "error": error}
+    ]
+
+
 @pytest.mark.slow
 def test_a_fact_that_nobody_hears_costs_at_most_a_microsecond() -> None:
     bus = Bus()

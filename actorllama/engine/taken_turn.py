@@ -1,0 +1,46 @@
+"""A turn from being taken to its end, as the desk sees it."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from attrs import define
+
+from actorllama.actors import Caller
+from actorllama.engine.commands import RestoredState
+from actorllama.engine.messages import TakeTurn
+from actorllama.engine.prefix import Prefix
+from actorllama.ids import SeqId, TurnId
+
+__all__ = ["Phase", "TakenTurn"]
+
+Phase: TypeAlias = Literal["new", "looking", "following", "ready", "running"]
+"""``new``: nobody has asked yet where its first cells could come from. ``looking``: the cache was asked.
+``following``: a turn that runs is about to compute them. ``ready``: it needs a sequence, nothing else."""
+
+
+@define(kw_only=True, eq=False)
+class TakenTurn:
+    """A turn that was taken. Owner: the turn desk."""
+
+    message: TakeTurn
+    caller: Caller
+    taken_at_s: float
+    prefix: Prefix
+    """Of the cells that it can have without computing them, at most."""
+    phase: Phase = "new"
+    restore: RestoredState | None = None
+    is_restore_prefilled: bool = False
+    """Whether the cells to be restored were all computed as parts of prompts."""
+    leader: TurnId | None = None
+    """The turn that it follows."""
+    may_follow: bool = True
+    seq_id: SeqId | None = None
+    n_offered: int = 0
+    """Cells that it began with, if the engine could use them."""
+    is_offer_prefilled: bool = True
+
+    @property
+    def n_prompt(self) -> int:
+        """Tokens of the prompt."""
+        return len(self.message.request.prompt)
