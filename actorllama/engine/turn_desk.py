@@ -4,42 +4,37 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from time import perf_counter, time
 
-from attrs import define
-
 from actorllama.actors import Caller
-from actorllama.engine import events
+from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.canary import Exactness
-from actorllama.engine.commands import CancelTurn, Command, StartTurn
+from actorllama.engine.commands import CancelTurn, CaptureCells, Command, StartTurn
+from actorllama.engine.context_cells import ContextCells
 from actorllama.engine.messages import TakeTurn
-from actorllama.engine.reports import StepReport, TurnEnd
+from actorllama.engine.reports import CapturedCells, StepReport, TurnEnd
 from actorllama.engine.request import TurnRequest
-from actorllama.engine.result import Timings, TurnResult, Usage, result_of, timings_of
-from actorllama.engine.slots import SlotPool
+from actorllama.engine.result import result_of
 from actorllama.engine.spec import ModelSpec
-from actorllama.errors import Busy, EngineError, ModelUnavailable, TurnCancelled
-from actorllama.ids import SeqId, TurnId
-from actorllama.kvcache import Snapshot
-from actorllama.telemetry import Bus, Event
+from actorllama.engine.taken_turn import TakenTurn
+from actorllama.engine.turn_news import TurnNews
+from actorllama.errors import Busy, ModelUnavailable, TurnCancelled
+from actorllama.ids import TurnId
+from actorllama.telemetry import Bus
 
 __all__ = ["TurnDesk"]
 
 UNLOADING = "the model is being unloaded"
-
-
-@define(kw_only=True, eq=False)
-class _Taken:
-    """A turn that was taken: queued while it has no sequence, running when it has one."""
-
-    message: TakeTurn
-    caller: Caller
-    taken_at_s: float
-    seq_id: SeqId | None = None
+_N_READ_AHEAD = 1  # turns for which saved cells are fetched before there is a sequence for them
 
 
 class TurnDesk:
     """The queue, the slots and the running turns of one context.
+
+    A turn that is taken first finds out where its first cells could come from (`ContextCells` knows the
+    sequences, the cache its tiers, and a turn that runs may be about to compute them); then it waits for a
+    sequence, in order.
 
     Owner: the model actor, which made it when its context opened; no other code touches it. It
     submits commands and answers callers, and never waits.
@@ -49,11 +44,12 @@ class TurnDesk:
         self,
         *,
         spec: ModelSpec,
-        n_slots: int,
+        cells: ContextCells,
         submit: Callable[[Command], None],
         grant: Callable[[TurnId, int], None],
-        keep: Callable[[Snapshot], None],
-        namespace: str,
+        find: Callable[[FindPrefix], bool],
+        keep: Callable[[KeepCells], None],
+        ask: Callable[[TakenTurn, int], FindPrefix | None],
         exactness: Exactness,
         bus: Bus,
     ) -> None:
@@ -61,24 +57,26 @@ class TurnDesk:
 
         Args:
             spec: Name and bounds.
-            n_slots: Sequences of the context.
+            cells: What the sequences hold, and which are free.
             submit: Hands a command to the engine loop.
             grant: Tells the model actor that a reader has consumed tokens.
-            keep: Hands a saved turn boundary to the cache.
-            namespace: Of all states of this context.
+            find: Asks the cache for a prefix; False if there is none to ask.
+            keep: Hands cells, and turns, to the cache.
+            ask: Makes the question about a turn that has so many cells anyway.
             exactness: The level that holds in this context.
             bus: Where events go.
         """
         self._spec = spec
         self._submit = submit
         self._grant = grant
+        self._find = find
         self._keep = keep
-        self._namespace = namespace
+        self._ask = ask
         self._exactness: Exactness = exactness
-        self._bus = bus
-        self._slots = SlotPool(n_slots)
-        self._queue: deque[_Taken] = deque()
-        self._running: dict[TurnId, _Taken] = {}
+        self._news = TurnNews(model=spec.name, bus=bus)
+        self._cells = cells
+        self._queue: deque[TakenTurn] = deque()
+        self._running: dict[TurnId, TakenTurn] = {}
         self.n_cancelled = 0
 
     @property
@@ -94,20 +92,23 @@ class TurnDesk:
     @property
     def n_free_slots(self) -> int:
         """Sequences that nobody has."""
-        return self._slots.n_free
+        return self._cells.n_free
 
     def take(self, message: TakeTurn, caller: Caller) -> None:
         """Queue a turn and start it if a sequence is free; refuse it if the queue is full."""
         if not caller.is_waiting:  # it left while the call was put aside, and takes no place in the queue
             return
         capacity = self._spec.engine_options.queue_capacity
-        if self._slots.n_free == 0 and len(self._queue) >= capacity:
-            self._tell(events.TURN_REFUSED, message.turn_id, {"n_queued": len(self._queue)}, reason="busy")
-            caller.reply_error(Busy(model=self._spec.name, n_queued=len(self._queue), capacity=capacity))
+        if self._n_waiting >= capacity and self._cells.n_free <= self.n_queued:
+            self._news.refused(message.turn_id, self.n_queued, "busy")
+            caller.reply_error(Busy(model=self._spec.name, n_queued=self.n_queued, capacity=capacity))
             return
-        self._queue.append(_Taken(message=message, caller=caller, taken_at_s=perf_counter()))
-        if self._slots.n_free == 0:
-            self._tell(events.TURN_QUEUED, message.turn_id, {"n_queued": len(self._queue)})
+        prefix = self._cells.prefix_of(message.request)
+        self._queue.append(
+            TakenTurn(message=message, caller=caller, taken_at_s=perf_counter(), prefix=prefix)
+        )
+        if self._cells.n_free == 0:
+            self._news.queued(message.turn_id, self.n_queued)
         self._admit()
 
     def report(self, report: StepReport) -> None:
@@ -116,8 +117,19 @@ class TurnDesk:
             taken = self._running.get(piece.turn_id)
             if taken is not None and taken.message.stream is not None:
                 taken.message.stream.push(piece.text, piece.n_tokens)
+        for captured in report.captured:
+            self._share(captured)
         for end in report.ended:
             self._end(end)
+        self._cells.learn(report.statistics)
+        self._admit()
+
+    def found(self, message: PrefixFound) -> None:
+        """Take the cache's answer about a turn that may have left meanwhile."""
+        for taken in self._queue:
+            if taken.message.turn_id == message.turn_id and taken.phase == "looking":
+                taken.restore, taken.phase = message.restore, "ready"
+                taken.is_restore_prefilled = False  # a tier does not know how its rows were computed
         self._admit()
 
     def cancel(self, turn_id: TurnId, reason: str) -> None:
@@ -126,6 +138,7 @@ class TurnDesk:
             self._submit(CancelTurn(turn_id=turn_id, reason=reason))
         else:
             self._queue = deque(taken for taken in self._queue if taken.message.turn_id != turn_id)
+            self._admit()
 
     def cancel_running(self) -> None:
         """Stop every running turn; their ends are reported like any other."""
@@ -140,22 +153,79 @@ class TurnDesk:
 
     def refuse(self, message: TakeTurn, caller: Caller) -> None:
         """Send one caller away, because the model is being unloaded."""
-        self._tell(events.TURN_REFUSED, message.turn_id, {"n_queued": len(self._queue)}, reason=UNLOADING)
+        self._news.refused(message.turn_id, self.n_queued, UNLOADING)
         caller.reply_error(ModelUnavailable(model=self._spec.name, reason=UNLOADING))
 
-    def _admit(self) -> None:
-        """Give free sequences to the turns that have waited longest."""
-        while self._slots.n_free and self._queue:
-            taken = self._queue.popleft()
-            if taken.caller.is_waiting:  # else its caller left while it was queued
-                self._start(taken)
+    # -- where the first cells come from -------------------------------------------------------
 
-    def _start(self, taken: _Taken) -> None:
-        taken.seq_id = self._slots.lease()
+    @property
+    def _n_waiting(self) -> int:
+        return max(0, self.n_queued - self._cells.n_free)
+
+    def _look_ahead(self) -> None:
+        """Find out for the next few turns where their first cells come from."""
+        n_next = self._cells.n_free + _N_READ_AHEAD
+        for taken in islice(self._queue, n_next):
+            if taken.phase == "new":
+                self._look(taken)
+
+    def _look(self, taken: TakenTurn) -> None:
+        n_most = len(taken.prefix.tokens)
+        match = self._cells.find(taken.prefix)
+        n_had = match.n_cells if match is not None else 0
+        taken.phase = "ready"
+        if n_had == n_most or self._exactness == "recomputed":
+            return
+        if taken.may_follow and self._follow(taken, n_had):
+            return
+        question = self._ask(taken, n_had)
+        if question is not None and self._find(question):
+            taken.phase = "looking"
+
+    def _follow(self, taken: TakenTurn, n_had: int) -> bool:
+        """Wait for a running turn that is about to compute what this one begins with."""
+        best = self._cells.find_leader(taken.prefix, self._running.values())
+        if best is None or best.n_cells - n_had < self._spec.engine_options.n_reuse:
+            return False
+        self._submit(CaptureCells(turn_id=best.turn_id, n_cells=best.n_cells))
+        taken.phase, taken.leader = "following", best.turn_id
+        return True
+
+    def _share(self, captured: CapturedCells) -> None:
+        """Give cells that were just computed to the turns that waited for them."""
+        leader = self._running.get(captured.turn_id)
+        for taken in self._queue:
+            if taken.leader != captured.turn_id or taken.phase != "following":
+                continue
+            if captured.kv is None:
+                taken.phase, taken.leader, taken.may_follow = "new", None, leader is None
+            elif leader is not None:
+                self._cells.offer(taken, leader, captured)
+        if captured.kv is not None and leader is not None and self._cells.needs_boundary:
+            self._keep(self._cells.kept_prefix(leader, captured))
+
+    # -- sequences -----------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        """Give free sequences to the turns that have waited longest, of those that are ready."""
+        self._queue = deque(taken for taken in self._queue if taken.caller.is_waiting)
+        self._look_ahead()
+        while self._cells.n_free:
+            taken = next((taken for taken in self._queue if taken.phase == "ready"), None)
+            if taken is None:
+                return
+            self._queue.remove(taken)
+            self._start(taken)
+            self._look_ahead()
+
+    def _start(self, taken: TakenTurn) -> None:
         turn_id, request, stream = taken.message.turn_id, taken.message.request, taken.message.stream
+        n_live = self._cells.lease(taken)
         self._running[turn_id] = taken
+        taken.phase = "running"
         if stream is not None:
             stream.connect(lambda n_tokens: self._grant(turn_id, n_tokens))
+        assert taken.seq_id is not None
         self._submit(
             StartTurn(
                 turn_id=turn_id,
@@ -164,23 +234,29 @@ class TurnDesk:
                 sampling=request.sampling,
                 max_tokens=request.max_tokens,
                 stop=request.stop,
+                record=request.record,
+                n_live=n_live,
+                restore=taken.restore,
                 keep=request.keep,
-                restore=request.restore,
+                save_from=self._cells.save_from(taken) if self._exactness != "recomputed" else None,
                 credit=None if stream is None else stream.window,
             )
         )
-        queue_s = perf_counter() - taken.taken_at_s
-        measured = {"queue_s": queue_s, "n_prompt": len(request.prompt)}
-        self._tell(events.TURN_STARTED, turn_id, measured, seq_id=taken.seq_id)
+        taken.restore = None  # the engine has it now; its memory is not ours to hold
+        self._news.started(taken)
 
     def _end(self, end: TurnEnd) -> None:
         taken = self._running.pop(end.turn_id)
-        self._slots.release(end.seq_id)
+        self._cells.release(taken, end)
+        for follower in self._queue:
+            if follower.leader == end.turn_id and follower.phase == "following":
+                follower.phase, follower.leader = "new", None
         if end.finish_reason in ("cancelled", "error"):
             self.n_cancelled += 1
+            self._save(taken, end)
             reason = end.cancel_reason if end.error is None else str(end.error)
             error = end.error or TurnCancelled(turn_id=end.turn_id, reason=reason)
-            self._tell_failure(end, taken, reason, error)
+            self._news.failed(end, taken, reason, error)
             taken.caller.reply_error(error)
             return
         request = taken.message.request
@@ -189,73 +265,28 @@ class TurnDesk:
             model=self._spec.name,
             seed=request.sampling.seed,
             taken_at_s=taken.taken_at_s,
-            exactness=self._level(request, end),
-            resume_key=self._save(request.prompt, end),
+            exactness=self._level(taken, request, end),
+            resume_key=self._save(taken, end),
         )
-        self._tell_result(result, request)
+        self._news.ended(result, request)
         taken.caller.reply(result)
 
-    def _level(self, request: TurnRequest, end: TurnEnd) -> Exactness:
-        """Say what held for one turn: a past that was computed again is not the one that was."""
-        is_recomputed = request.restore is not None and end.n_restored == 0
-        return "recomputed" if is_recomputed else self._exactness
+    def _level(self, taken: TakenTurn, request: TurnRequest, end: TurnEnd) -> Exactness:
+        """Say what held for one turn (docs/semantics.md).
 
-    def _save(self, prompt: tuple[int, ...], end: TurnEnd) -> str | None:
-        """Hand the turn boundary to the cache, if it was kept; return its key."""
+        A past that was computed again is not the one that was. A prompt that begins with another turn's
+        reply may differ from itself computed whole: the reply's rows were computed one by one.
+        """
+        n_past = end.n_prompt - 1 if request.record is not None else request.n_said - 1
+        if n_past > 0:
+            return "recomputed" if end.n_restored < n_past else self._exactness
+        is_own = end.n_restored == 0 or taken.is_offer_prefilled
+        return "faithful" if self._exactness == "exact" and not is_own else self._exactness
+
+    def _save(self, taken: TakenTurn, end: TurnEnd) -> str | None:
+        """Hand what the turn computed to the cache; return the key of a turn that was kept."""
         if end.kept is None:
             return None
-        snapshot = Snapshot(
-            namespace=self._namespace,
-            tokens=(*prompt, *end.tokens),
-            n_prompt=len(prompt),
-            sampler=end.kept.record,
-            kv=end.kept.kv,
-            created_s=time(),
-        )
-        self._keep(snapshot)
-        return snapshot.key
-
-    def _tell_result(self, result: TurnResult, request: TurnRequest) -> None:
-        if self._bus.is_listening(events.TURN_ENDED):
-            usage, restore = result.usage, request.restore
-            self._tell(
-                events.TURN_ENDED,
-                TurnId(result.turn_id),
-                _cost(result.timings, usage, result.n_steps),
-                finish_reason=result.finish_reason,
-                exactness=result.exactness,
-                cache_tier=restore.tier if restore is not None and usage.n_cached else None,
-                prompt=request.prompt,
-                text=result.text,
-            )
-
-    def _tell_failure(self, end: TurnEnd, taken: _Taken, reason: str, error: EngineError) -> None:
-        if self._bus.is_listening(events.TURN_FAILED):
-            usage = Usage(n_prompt=end.n_prompt, n_cached=end.n_restored, n_generated=len(end.tokens))
-            timings = timings_of(end, taken_at_s=taken.taken_at_s)
-            self._tell(
-                events.TURN_FAILED,
-                end.turn_id,
-                _cost(timings, usage, end.n_steps),
-                finish_reason=end.finish_reason,
-                reason=reason,
-                error=error,
-            )
-
-    def _tell(self, event: Event, turn_id: TurnId, measured: dict[str, float], **metadata: object) -> None:
-        if self._bus.is_listening(event):
-            self._bus.execute(event, measured, {"model": self._spec.name, "turn_id": turn_id, **metadata})
-
-
-def _cost(timings: Timings, usage: Usage, n_steps: int) -> dict[str, float]:
-    return {
-        "queue_s": timings.queue_s,
-        "restore_s": timings.restore_s,
-        "prefill_s": timings.prefill_s,
-        "decode_s": timings.decode_s,
-        "save_s": timings.save_s,
-        "n_prompt": usage.n_prompt,
-        "n_cached": usage.n_cached,
-        "n_generated": usage.n_generated,
-        "n_steps": n_steps,
-    }
+        message = self._cells.kept_turn(taken, end, end.kept, created_s=time())
+        self._keep(message)
+        return None if message.snapshot is None else message.snapshot.key

@@ -1,0 +1,189 @@
+"""The sequences of one context: which are free, what they hold, and what of it is worth saving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import evolve, frozen
+
+from actorllama.engine.cache_messages import KeepCells
+from actorllama.engine.commands import RestoredState
+from actorllama.engine.live_cells import HeldCells, LiveCells, LiveMatch
+from actorllama.engine.prefix import Prefix, common_cells
+from actorllama.engine.reports import CapturedCells, KeptState, LoopStatistics, TurnEnd
+from actorllama.engine.request import TurnRequest
+from actorllama.engine.slots import SlotPool
+from actorllama.engine.taken_turn import TakenTurn
+from actorllama.ids import TurnId
+from actorllama.kvcache import Snapshot
+from actorllama.native import StateCutter
+
+__all__ = ["ContextCells", "Leader"]
+
+_N_MEASURED = 64  # prompt tokens after which the time of one is known well enough
+
+
+@frozen(kw_only=True)
+class Leader:
+    """A running turn whose prompt begins like another's, and is not computed that far yet."""
+
+    turn_id: TurnId
+    n_cells: int
+
+
+class ContextCells:
+    """Lease sequences by what they hold, and describe what turns leave behind.
+
+    Owner: the turn desk.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_slots: int,
+        namespace: str,
+        block_tokens: int,
+        n_reuse: int,
+        cutter: StateCutter,
+        can_restore: bool,
+    ) -> None:
+        """Begin with all sequences free and empty.
+
+        Args:
+            n_slots: Sequences of the context.
+            namespace: Of all its states.
+            block_tokens: Tokens of a block in the cache.
+            n_reuse: Tokens that a prompt must have in common with something to use it.
+            cutter: Takes states of this context apart.
+            can_restore: Whether a restored state is the one that was saved.
+        """
+        self.namespace = namespace
+        self.cutter = cutter
+        self.token_s: float | None = None
+        """Seconds for computing one prompt token; ``None`` until some were computed."""
+        self._slots = SlotPool(n_slots)
+        self._live = LiveCells(is_sliceable=not cutter.needs_boundary)
+        self._block_tokens = block_tokens
+        self._n_reuse = n_reuse
+        self._can_restore = can_restore
+
+    @property
+    def n_free(self) -> int:
+        """Sequences that nobody has."""
+        return self._slots.n_free
+
+    @property
+    def n_live_cells(self) -> int:
+        """Cells that idle sequences hold."""
+        return self._live.n_cells
+
+    @property
+    def needs_boundary(self) -> bool:
+        """Whether states of this context can only be gone on from where they were saved."""
+        return self.cutter.needs_boundary
+
+    def prefix_of(self, request: TurnRequest) -> Prefix:
+        """Name the cells that a turn can have without computing them, at most."""
+        return self._prefix(request.prompt[: request.n_reusable])
+
+    def learn(self, statistics: LoopStatistics) -> None:
+        """Take note of how long prompts take."""
+        if statistics.n_prefilled >= _N_MEASURED:
+            self.token_s = statistics.prefill_s / statistics.n_prefilled
+
+    def find(self, prefix: Prefix) -> LiveMatch | None:
+        """Find the free sequence that begins most like a prompt."""
+        return self._usable(self._live.find(prefix, self._slots.free_ids, n_most=len(prefix.tokens)), prefix)
+
+    def find_leader(self, prefix: Prefix, running: Iterable[TakenTurn]) -> Leader | None:
+        """Find the running turn that has most of a prompt still to compute; it may be past that already."""
+        best: Leader | None = None
+        for taken in running:
+            n_cells = min(common_cells(taken.prefix, prefix), taken.n_prompt - 2)
+            if n_cells >= taken.n_offered + 2 and n_cells > (best.n_cells if best else 0):
+                best = Leader(turn_id=taken.message.turn_id, n_cells=n_cells)
+        return best
+
+    def offer(self, taken: TakenTurn, leader: TakenTurn, captured: CapturedCells) -> None:
+        """Give a waiting turn the cells that its leader has computed."""
+        assert captured.kv is not None
+        taken.restore = RestoredState(kv=captured.kv, n_cells=captured.n_cells, source="turn")
+        taken.is_restore_prefilled = leader.is_offer_prefilled
+        taken.phase = "ready"
+
+    def lease(self, taken: TakenTurn) -> int:
+        """Give a turn a sequence; return how many of the cells there are its first."""
+        match = self.find(taken.prefix)
+        n_restored = taken.restore.n_cells if taken.restore is not None else 0
+        if match is not None and match.n_cells >= n_restored:
+            taken.seq_id = self._slots.lease(match.seq_id)
+            taken.n_offered, taken.is_offer_prefilled = match.n_cells, match.is_prefilled
+            taken.restore = None
+            self._live.forget(taken.seq_id)
+            return match.n_cells
+        empty = tuple(seq_id for seq_id in self._slots.free_ids if self._live.is_empty(seq_id))
+        taken.seq_id = self._slots.lease(among=empty or None)
+        self._live.forget(taken.seq_id)
+        taken.n_offered = n_restored
+        taken.is_offer_prefilled = taken.is_restore_prefilled or n_restored == 0
+        return 0
+
+    def release(self, taken: TakenTurn, end: TurnEnd) -> None:
+        """Take a sequence back, and remember what it holds."""
+        self._slots.release(end.seq_id)
+        tokens = (*taken.message.request.prompt, *end.tokens)[: end.n_cells]
+        is_prefilled = end.n_restored == 0 or taken.is_offer_prefilled
+        n_prefilled = min(end.n_prompt, end.n_cells) if is_prefilled else 0
+        self._live.hold(end.seq_id, HeldCells(prefix=self._prefix(tokens), n_prefilled=n_prefilled))
+
+    def save_from(self, taken: TakenTurn) -> int | None:
+        """Say from how many cells on a turn's end is worth saving: one block more than was there before."""
+        if not self._can_restore:
+            return None
+        if self.needs_boundary:
+            return max(self._n_reuse, taken.n_offered + self._n_reuse)
+        return (taken.n_offered // self._block_tokens + 1) * self._block_tokens
+
+    def kept_turn(self, taken: TakenTurn, end: TurnEnd, kept: KeptState, *, created_s: float) -> KeepCells:
+        """Describe what a turn leaves to the cache."""
+        request = taken.message.request
+        tokens = (*request.prompt, *end.tokens)
+        cells = tokens[: end.n_cells]
+        message = self._kept(cells, kept)
+        if kept.record is None:
+            return message
+        has_boundary = self.needs_boundary or len(cells) % self._block_tokens > 0
+        snapshot = Snapshot(
+            namespace=self.namespace,
+            tokens=tokens,
+            n_prompt=end.n_prompt,
+            sampler=kept.record,
+            block_tokens=self._block_tokens,
+            has_boundary=has_boundary,
+            created_s=created_s,
+        )
+        return evolve(message, snapshot=snapshot)
+
+    def kept_prefix(self, leader: TakenTurn, captured: CapturedCells) -> KeepCells:
+        """Describe the beginning of a prompt that several turns share."""
+        tokens = leader.message.request.prompt[: captured.n_cells]
+        return self._kept(tokens, KeptState(kv=captured.kv or b"", record=None))
+
+    def _kept(self, tokens: tuple[int, ...], kept: KeptState) -> KeepCells:
+        return KeepCells(
+            namespace=self.namespace,
+            tokens=tokens,
+            kv=kept.kv if self._can_restore else None,
+            cutter=self.cutter,
+            token_s=self.token_s,
+            snapshot=None,
+        )
+
+    def _prefix(self, tokens: tuple[int, ...]) -> Prefix:
+        return Prefix.of(self.namespace, tokens, block_tokens=self._block_tokens)
+
+    def _usable(self, match: LiveMatch | None, prefix: Prefix) -> LiveMatch | None:
+        """Leave a beginning alone that is too short to matter, unless it is all that can be had."""
+        if match is None or (match.n_cells < self._n_reuse and match.n_cells < len(prefix.tokens)):
+            return None
+        return match
