@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
+from actorllama.kvcache.key_memory import KeyMemory
 from actorllama.kvcache.policy import Offer
 from actorllama.kvcache.ranked import RankedPolicy
 
 __all__ = ["GreedyDual"]
 
-_USES_MAX: Final = (
-    8  # what was used more often than this is not worth more: it would outlive its use for long
-)
+_REUSED_WEIGHT: Final = 1.5
+"""What was used again counts for this much of what was used once, however often. Measured: true counts
+up to 2, 4 or 8 lost up to 4, 7 and 9 % of the seconds against LRU where conversations grow (the next turn
+comes soon or never), 1.5 at most 3 %, and won as much as they did where prompts are shared."""
+_REMEMBERED_MIN: Final = 16
 
 
 class GreedyDual(RankedPolicy):
-    """Evicts what is worth least: uses x seconds saved / bytes, on top of the tier's age at its last use.
+    """Evicts what is worth least: seconds saved / bytes, more if used again, above the age of its last use.
 
     The age is the highest rank evicted so far, so that what was once popular does not stay for ever.
-    Where size, worth and uses are equal, this is LRU.
+    That something was used again is known even if it was evicted since: as many keys are remembered
+    as there are entries. Where size, worth and uses are equal, this is LRU.
 
-    Source: GreedyDual-Size-Frequency (Cherkasova, HPL-98-69R1, 1998), with bounded counts.
+    Source: GreedyDual-Size-Frequency (Cherkasova, HPL-98-69R1, 1998), with the count bounded.
     """
 
-    name: ClassVar[str] = "greedy-dual"
+    @property
+    def name(self) -> str:
+        """What `policy_named` finds it by."""
+        return "greedy-dual"
+
+    def __init__(self) -> None:
+        """Know no entry, and remember none."""
+        super().__init__()
+        self._memory = KeyMemory()
+
+    def on_evict(self, key: str) -> None:
+        """Forget an entry that made room, but not its key."""
+        super().on_evict(key)
+        self._memory.remember(key, n_keys_max=len(self) + _REMEMBERED_MIN)
 
     def _rank(self, offer: Offer, n_uses: int) -> float:
-        return self._age + min(n_uses, _USES_MAX) * offer.worth_s / max(offer.n_bytes, 1)
+        weight = 1.0 if n_uses < 2 else _REUSED_WEIGHT
+        return self._age + weight * offer.worth_s / max(offer.n_bytes, 1)
+
+    def _first_uses(self, key: str) -> int:
+        return 1 + self._memory.forget(key)

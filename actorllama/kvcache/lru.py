@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from actorllama.kvcache.policy import Offer
 from actorllama.kvcache.ranked import RankedPolicy
 
@@ -13,7 +11,10 @@ __all__ = ["Lru"]
 class Lru(RankedPolicy):
     """Evicts what was used longest ago, leaf before root; neither size nor worth counts."""
 
-    name: ClassVar[str] = "lru"
+    @property
+    def name(self) -> str:
+        """What `policy_named` finds it by."""
+        return "lru"
 
     def _rank(self, offer: Offer, n_uses: int) -> float:
         return 0.0  # ties go by the time of use

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from actorllama.kvcache.admission import SecondSight
 from actorllama.kvcache.greedy_dual import GreedyDual
 from actorllama.kvcache.lru import Lru
 from actorllama.kvcache.policy import EvictionPolicy
@@ -13,11 +14,16 @@ from actorllama.kvcache.policy import EvictionPolicy
 __all__ = ["DEFAULT_POLICY", "POLICIES", "policy_named"]
 
 POLICIES: Final[Mapping[str, Callable[[], EvictionPolicy]]] = MappingProxyType(
-    {GreedyDual.name: GreedyDual, Lru.name: Lru}
+    {
+        "greedy-dual": GreedyDual,
+        "greedy-dual+second-sight": lambda: SecondSight(GreedyDual()),
+        "lru": Lru,
+        "lru+second-sight": lambda: SecondSight(Lru()),
+    }
 )
 """What makes a fresh policy, by name; each tier has one of its own."""
 
-DEFAULT_POLICY: Final = GreedyDual.name
+DEFAULT_POLICY: Final = "greedy-dual"
 
 
 def policy_named(name: str) -> EvictionPolicy:

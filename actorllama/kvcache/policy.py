@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Protocol
+from typing import Literal, Protocol
 
 from attrs import frozen
 
@@ -48,8 +48,10 @@ class EvictionPolicy(Protocol):
     Cost: O(log n) for each entry that goes, amortised, and O(1) for all else.
     """
 
-    name: ClassVar[str]
-    """What `policy_named` finds it by."""
+    @property
+    def name(self) -> str:
+        """What `policy_named` finds it by."""
+        ...
 
     def __len__(self) -> int:
         """Count the entries of the tier."""

@@ -34,6 +34,7 @@ from actorllama.telemetry.events import EVENTS, HANDLER_FAILED
 from actorllama.telemetry.json_lines_handler import JsonLinesHandler
 from actorllama.telemetry.memory_handler import MemoryHandler, Recorded, record
 from actorllama.telemetry.options import TelemetryOptions
+from actorllama.telemetry.prometheus_handler import attach_prometheus
 from actorllama.telemetry.span import Span
 from actorllama.telemetry.span_events import SpanEvents, declare_span
 from actorllama.telemetry.strict_bus import StrictBus
@@ -56,6 +57,7 @@ __all__ = [
     "SpanEvents",
     "StrictBus",
     "TelemetryOptions",
+    "attach_prometheus",
     "attach_structlog",
     "declare_span",
     "describe_events",
