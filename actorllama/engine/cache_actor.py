@@ -1,16 +1,18 @@
-"""The actor that owns the saved turn boundaries."""
+"""The actor that owns what was saved: it finds, brings and keeps the states of sequences."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 from typing import ClassVar, TypeAlias, assert_never
 
 import trio
 from attrs import frozen
 
 from actorllama.actors import (
-    Call,
     Caller,
     Context,
     Exit,
@@ -20,166 +22,308 @@ from actorllama.actors import (
     Normal,
     Outcome,
     Ready,
+    Ref,
     Reply,
     Server,
     Stop,
     is_normal,
 )
+from actorllama.engine import events
+from actorllama.engine.cache_jobs import CacheJob, JobOutcome, Join, Read, Split, Write
+from actorllama.engine.cache_messages import (
+    CacheCall,
+    FindPrefix,
+    FindSnapshot,
+    KeepCells,
+    PrefixFound,
+    ReadCacheStatistics,
+)
+from actorllama.engine.commands import RestoredState
+from actorllama.engine.restore_cost import RestoreCost
 from actorllama.errors import CacheError, TierFull
 from actorllama.kvcache import (
     CacheOptions,
     DiskTier,
+    Entry,
     Hit,
-    How,
     RamTier,
+    ReadOutcome,
     Snapshot,
     SnapshotStore,
-    StoreStatistics,
-    WriteJob,
+    WriteOutcome,
+    chain_of,
 )
 
-__all__ = ["CacheActor", "CacheCall", "CacheNotice", "FindSnapshot", "KeepSnapshot", "ReadCacheStatistics"]
+__all__ = ["CacheActor", "CacheNotice"]
 
 
 @frozen(kw_only=True)
-class FindSnapshot(Call["Hit | None"]):
-    """Look a snapshot up in every tier. Behind a `KeepSnapshot` of the same sender it is found."""
+class JobDone:
+    """A job has ended, one way or the other."""
 
-    key: str
-
-
-@frozen(kw_only=True)
-class ReadCacheStatistics(Call[StoreStatistics]):
-    """Ask what the tiers hold."""
+    job: CacheJob
+    outcome: JobOutcome
 
 
-CacheCall: TypeAlias = FindSnapshot | ReadCacheStatistics
-
-
-@frozen(kw_only=True)
-class KeepSnapshot:
-    """Keep a snapshot: in RAM now, on disk behind the turn's back."""
-
-    snapshot: Snapshot
-
-
-@frozen(kw_only=True)
-class Written:
-    """A write to the disk tier has ended, one way or the other."""
-
-    job: WriteJob
-    outcome: How | CacheError
-
-
-CacheNotice: TypeAlias = KeepSnapshot | Written | Exit
+CacheNotice: TypeAlias = KeepCells | FindPrefix | JobDone | Exit
 
 
 class CacheActor(Server[CacheCall, None, CacheNotice]):
-    """Own the `SnapshotStore`; write behind; never on the path of a token.
+    """Own the `SnapshotStore`: an index that answers in microseconds, tiers behind it.
 
-    Reading from the disk and writing to it happen in worker threads, one write at a time. At the end
-    whatever still waits is written, within the grace of its supervisor. A writer that crashes costs
-    one file: this actor traps its exit and goes on.
+    Whatever may take longer (cutting, reading, joining, writing) is done by a child in a thread, so that
+    this actor always answers soon; writes are made one at a time, behind the turns' backs. What is being cut
+    is known already: who asks for it meanwhile waits until it is there. At the end whatever still waits is
+    written, within the grace of its supervisor. A child that crashes costs its job: this actor traps its
+    exit and goes on.
     """
 
     trap_exits: ClassVar[bool] = True
 
     def __init__(self, options: CacheOptions, root: Path | None) -> None:
-        """Keep snapshots in RAM, and below ``root`` if there is one."""
+        """Keep states in RAM, and below ``root`` if there is one."""
         self._options = options
         self._root = root
+        self._children: dict[Ref, CacheJob] = {}
+        self._splitting: dict[str, Snapshot] = {}
+        self._splitting_bytes = 0
+        self._n_splitting = 0
+        self._deferred: deque[FindPrefix] = deque()
+        self._is_writing = False
+        self._cost = RestoreCost()
 
     async def init(self, ctx: Context) -> InitOutcome:
         """Open the tiers; a disk tier that cannot be opened refuses the start."""
         self._context = ctx
-        options, root, bus = self._options, self._root, ctx.bus
+        self._store = await trio.to_thread.run_sync(self._open)
+        return Ready()
+
+    def _open(self) -> SnapshotStore:
+        options, bus = self._options, self._context.bus
         disk = None
-        if root is not None:
-            disk = await trio.to_thread.run_sync(
-                lambda: DiskTier(
-                    root,
-                    limit_bytes=options.disk_limit_bytes,
-                    temporary_age_s=options.temporary_age_s,
-                    bus=bus,
-                )
+        if self._root is not None:
+            disk = DiskTier(
+                self._root,
+                limit_bytes=options.disk_limit_bytes,
+                temporary_age_s=options.temporary_age_s,
+                codec=options.disk_codec,
+                bus=bus,
             )
-        self._store = SnapshotStore(
-            ram=RamTier(limit_bytes=options.ram_limit_bytes, bus=bus),
+        store = SnapshotStore(
+            ram=RamTier(limit_bytes=options.ram_limit_bytes, policy=options.policy, bus=bus),
             disk=disk,
             pending_limit_bytes=options.pending_limit_bytes,
             bus=bus,
         )
-        self._writing: WriteJob | None = None
-        return Ready()
+        if disk is not None:
+            disk.sweep()
+            store.refresh()
+        return store
 
     async def handle_call(self, message: CacheCall, caller: Caller) -> Outcome:
-        """Answer from RAM at once, from the disk through a thread."""
+        """Answer from the index at once, from the disk through a thread."""
         match message:
             case FindSnapshot():
-                return Reply(await self._find(message.key))
+                return Reply(await self._find_snapshot(message.key))
             case ReadCacheStatistics():
                 return Reply(await trio.to_thread.run_sync(self._store.statistics))
         assert_never(message)
 
     async def handle_info(self, message: CacheNotice) -> Outcome:
-        """Keep a snapshot, or take note of a write."""
+        """Take an order, or the end of one."""
         match message:
-            case KeepSnapshot():
-                # Told as an event by the tier; a cache that is full loses time, not an answer.
-                with suppress(TierFull):
-                    self._store.put(message.snapshot)
-            case Written():
-                self._finish(message.job, message.outcome)
+            case KeepCells():
+                await self._keep(message)
+            case FindPrefix():
+                await self._find_prefix(message)
+            case JobDone():
+                self._children = {ref: job for ref, job in self._children.items() if job is not message.job}
+                await self._done(message.job, message.outcome)
             case Exit():
-                if self._writing is not None and not is_normal(message.reason):
-                    self._finish(self._writing, CacheError(f"the writer crashed: {message.reason}"))
+                await self._lost(message)
         await self._write_next()
         return NoReply()
 
     async def terminate(self, reason: ExitReason) -> None:
-        """Write what waits."""
+        """Keep what is being cut, and write what waits."""
+        for child_job in list(self._children.values()):
+            match child_job:
+                case Split():
+                    self._kept(child_job, await trio.to_thread.run_sync(child_job.run))
+                case Write():
+                    written = await trio.to_thread.run_sync(child_job.run)  # adopts what its child wrote
+                    with suppress(CacheError):
+                        self._store.finish(child_job.job, written)
+                case Read() | Join():
+                    pass  # nobody waits for it any more
         while (job := self._store.write_behind()) is not None:
             outcome = await trio.to_thread.run_sync(job.run)
             with suppress(CacheError):
                 self._store.finish(job, outcome)
 
-    def _finish(self, job: WriteJob, outcome: How | CacheError) -> None:
-        self._writing = None
-        with suppress(CacheError):
-            self._store.finish(job, outcome)
+    # -- keeping -------------------------------------------------------------------------------
 
-    async def _find(self, key: str) -> Hit | None:
+    async def _keep(self, message: KeepCells) -> None:
+        n_bytes = len(message.kv or b"")
+        if self._splitting_bytes + n_bytes > self._options.pending_limit_bytes:
+            measured = {"entry_bytes": n_bytes, "pending_bytes": self._splitting_bytes}
+            self._context.bus.execute(events.CELLS_DROPPED, measured, {"reason": "too many bytes wait"})
+            return
+        chain = chain_of(message.namespace, message.tokens, block_tokens=self._options.block_tokens)
+        first = self._store.n_stored(chain.blocks) if message.cutter.has_blocks else 0
+        if message.kv is not None and message.tokens:
+            self._cost.learn_size(message.namespace, n_bytes=n_bytes, n_cells=len(message.tokens))
+        if message.snapshot is not None:
+            self._splitting[message.snapshot.key] = message.snapshot
+        self._splitting_bytes += n_bytes
+        self._n_splitting += 1
+        await self._run(Split(message=message, chain=chain, first_block=first))
+
+    def _kept(self, job: Split, outcome: JobOutcome) -> None:
+        message = job.message
+        self._n_splitting -= 1
+        self._splitting_bytes -= len(message.kv or b"")
+        snapshot = message.snapshot
+        if snapshot is not None:
+            self._splitting.pop(snapshot.key, None)
+        if not isinstance(outcome, tuple):
+            measured = {"entry_bytes": len(message.kv or b""), "pending_bytes": self._splitting_bytes}
+            self._context.bus.execute(events.CELLS_DROPPED, measured, {"reason": str(outcome)})
+            outcome = ()
+        entries = outcome if snapshot is None else (*outcome, snapshot)
+        if entries:
+            # Told as an event by the tier; a cache that is full loses time, not an answer.
+            with suppress(TierFull):
+                self._store.put_state(entries, to_disk=snapshot is not None)
+
+    # -- finding -------------------------------------------------------------------------------
+
+    async def _find_prefix(self, question: FindPrefix) -> None:
+        if self._n_splitting:
+            self._deferred.append(question)  # what it looks for may be what is being cut
+            return
+        hit = self._store.longest_prefix(
+            question.namespace,
+            question.tokens,
+            block_tokens=self._options.block_tokens,
+            needs_boundary=question.cutter.needs_boundary,
+            needs_blocks=question.cutter.has_blocks,
+        )
+        if hit is None or hit.n_cells < question.n_least:
+            self._answer(question, None)
+            return
+        is_worth = self._cost.is_worth(
+            question.namespace,
+            n_cells=hit.n_cells,
+            n_had=question.n_had,
+            tier=hit.tier,
+            token_s=question.token_s,
+        )
+        if not is_worth:
+            self._answer(question, None)
+            return
+        await self._run(Read(question=question, hit=hit, job=self._store.read(hit.keys)))
+
+    async def _have_read(self, job: Read, outcome: JobOutcome) -> None:
+        if not isinstance(outcome, ReadOutcome):
+            self._answer(job.question, None)
+            return
+        entries = self._store.finish_read(job.job, outcome)
+        if len(entries) < len(job.hit.keys):  # a part is gone or damaged: less is left, and is looked for
+            await self._find_prefix(job.question)
+            return
+        await self._run(Join(question=job.question, hit=job.hit, entries=entries, began_s=job.began_s))
+
+    def _joined(self, job: Join, outcome: JobOutcome) -> None:
+        n_bytes = sum(entry.n_bytes for entry in job.entries)
+        if isinstance(outcome, RestoredState):
+            self._cost.learn_speed(
+                job.hit.tier, n_bytes=n_bytes, duration_s=perf_counter() - job.began_s
+            )
+            self._answer(job.question, outcome)
+            return
+        measured = {"entry_bytes": n_bytes, "pending_bytes": self._splitting_bytes}
+        self._context.bus.execute(events.CELLS_DROPPED, measured, {"reason": str(outcome)})
+        self._answer(job.question, None)
+
+    def _answer(self, question: FindPrefix, restore: RestoredState | None) -> None:
+        if question.reply_to.is_alive:
+            question.reply_to.info_nowait(PrefixFound(turn_id=question.turn_id, restore=restore))
+
+    async def _find_snapshot(self, key: str) -> Hit | None:
+        waiting = self._splitting.get(key)
+        if waiting is not None:
+            return Hit(entry=waiting, tier="ram")
         hit = self._store.get_ram(key)
         disk = self._store.disk
         if hit is not None or disk is None:
             return hit
-        snapshot = await trio.to_thread.run_sync(disk.get, key)
-        if snapshot is None:
+        entry: Entry | None = await trio.to_thread.run_sync(disk.get, key)
+        if entry is None:
             return None
-        self._store.promote(snapshot)
-        return Hit(snapshot=snapshot, tier="disk")
+        self._store.promote(entry)
+        return Hit(entry=entry, tier="disk")
+
+    # -- work ----------------------------------------------------------------------------------
+
+    async def _run(self, job: CacheJob) -> None:
+        """Run a quick job now, any other in a child."""
+        if job.is_quick:
+            await self._done(job, job.run())
+            return
+        ref = self._context.ref
+        child = await self._context.start(lambda: Worker(job, ref.info_nowait))
+        self._children[child] = job
+
+    async def _done(self, job: CacheJob, outcome: JobOutcome) -> None:
+        match job:
+            case Split():
+                self._kept(job, outcome)
+                if not self._n_splitting:
+                    waiting, self._deferred = self._deferred, deque()
+                    for question in waiting:
+                        await self._find_prefix(question)
+            case Read():
+                await self._have_read(job, outcome)
+            case Join():
+                self._joined(job, outcome)
+            case Write():
+                self._is_writing = False
+                if isinstance(outcome, WriteOutcome | CacheError):
+                    with suppress(CacheError):
+                        self._store.finish(job.job, outcome)
+            case _:
+                assert_never(job)
+
+    async def _lost(self, message: Exit) -> None:
+        """Take note of a child's end; one that crashed has lost its job."""
+        job = self._children.pop(message.ref, None) if message.ref is not None else None
+        if job is not None and not is_normal(message.reason):
+            await self._done(job, CacheError(f"its worker crashed: {message.reason}"))
 
     async def _write_next(self) -> None:
-        if self._writing is not None or (job := self._store.write_behind()) is None:
+        if self._is_writing or (job := self._store.write_behind()) is None:
             return
-        self._writing = job
-        await self._context.start(lambda: Writer(job, self._context))
+        self._is_writing = True
+        await self._run(Write(job=job))
 
 
-class Writer(Server[None, None, None]):
-    """Run one write in a thread and report it, so that the cache answers meanwhile."""
+class Worker(Server[None, None, None]):
+    """Run one job in a thread and report it, so that the cache answers meanwhile."""
 
-    def __init__(self, job: WriteJob, owner: Context) -> None:
-        """Write ``job`` for ``owner``."""
+    def __init__(self, job: CacheJob, report: Callable[[JobDone], None]) -> None:
+        """Run ``job`` and hand its outcome to ``report``."""
         self._job = job
-        self._owner = owner
+        self._report = report
 
     async def init(self, ctx: Context) -> InitOutcome:
         """Begin once the cache has gone on."""
         return Ready(continue_with=None)
 
     async def handle_continue(self, term: object) -> Outcome:
-        """Write and report."""
-        outcome = await trio.to_thread.run_sync(self._job.run)
-        self._owner.ref.info_nowait(Written(job=self._job, outcome=outcome))
+        """Work and report."""
+        outcome: JobOutcome = await trio.to_thread.run_sync(self._job.run)
+        self._report(JobDone(job=self._job, outcome=outcome))
         return Stop(Normal())
+
+

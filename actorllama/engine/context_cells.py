@@ -121,8 +121,7 @@ class ContextCells:
             taken.restore = None
             self._live.forget(taken.seq_id)
             return match.n_cells
-        empty = tuple(seq_id for seq_id in self._slots.free_ids if self._live.is_empty(seq_id))
-        taken.seq_id = self._slots.lease(among=empty or None)
+        taken.seq_id = self._slots.lease(spare=self._live)
         self._live.forget(taken.seq_id)
         taken.n_offered = n_restored
         taken.is_offer_prefilled = taken.is_restore_prefilled or n_restored == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from actorllama.telemetry import Event
 
 __all__ = [
+    "CELLS_DROPPED",
     "EVENTS",
     "LOAD_FAILED",
     "MODEL_FAILED",
@@ -91,6 +92,13 @@ TURN_REFUSED = Event(
     level="warning",
     doc="A turn was not taken: the queue is full, or the model is being unloaded.",
 )
+CELLS_DROPPED = Event(
+    name=("engine", "cells", "dropped"),
+    measurements=("entry_bytes", "pending_bytes"),
+    metadata=("reason",),
+    level="warning",
+    doc="Computed cells could not be kept or brought back; they will be computed again, nothing else.",
+)
 STEP_REPORTED = Event(
     name=("engine", "step", "reported"),
     measurements=("n_steps", "n_prefilled", "n_decoded", "n_live", "n_queued", "decode_s", "sample_s"),
@@ -110,5 +118,6 @@ EVENTS: tuple[Event, ...] = (
     TURN_ENDED,
     TURN_FAILED,
     TURN_REFUSED,
+    CELLS_DROPPED,
     STEP_REPORTED,
 )

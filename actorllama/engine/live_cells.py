@@ -65,9 +65,9 @@ class LiveCells:
         """Know nothing about a sequence any more: a turn has it."""
         self._held.pop(seq_id, None)
 
-    def is_empty(self, seq_id: SeqId) -> bool:
-        """Tell whether nothing is known that a sequence holds."""
-        return seq_id not in self._held
+    def __contains__(self, seq_id: object) -> bool:
+        """Tell whether a sequence holds anything."""
+        return seq_id in self._held
 
     def find(self, prompt: Prefix, free: Iterable[SeqId], *, n_most: int) -> LiveMatch | None:
         """Find the free sequence whose cells begin the prompt, the one with most of them.

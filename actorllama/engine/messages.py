@@ -7,6 +7,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from actorllama.actors import Call
+from actorllama.engine.cache_messages import PrefixFound
 from actorllama.engine.canary import Exactness
 from actorllama.engine.reports import LoopFailed, LoopStatistics, StepReport
 from actorllama.engine.request import TurnRequest
@@ -91,7 +92,7 @@ class LoadFinished:
     error: Exception | None = None
 
 
-ModelNotice: TypeAlias = CancelTake | GiveCredit | LoadFinished | StepReport | LoopFailed
+ModelNotice: TypeAlias = CancelTake | GiveCredit | LoadFinished | PrefixFound | StepReport | LoopFailed
 
 
 @frozen(kw_only=True)

@@ -33,8 +33,9 @@ from actorllama.actors import (
     Transition,
 )
 from actorllama.engine import events
-from actorllama.engine.cache_actor import KeepSnapshot
+from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.commands import Command, GrantCredit
+from actorllama.engine.context_cells import ContextCells
 from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.host_actor import GetHost
 from actorllama.engine.load_job import LoadJob
@@ -59,7 +60,6 @@ from actorllama.engine.spec import ModelSpec
 from actorllama.engine.turn_desk import TurnDesk
 from actorllama.errors import StateError
 from actorllama.ids import TurnId
-from actorllama.kvcache import Snapshot
 from actorllama.telemetry import Event
 
 __all__ = ["ModelActor", "ModelState"]
@@ -142,7 +142,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
                 return self._report(state, event)
             case LoopFailed():
                 return self._fail(state, event)
-            case CancelTake() | GiveCredit() | GraceOver():
+            case CancelTake() | GiveCredit() | GraceOver() | PrefixFound():
                 self._relay(event)
                 return Keep()
 
@@ -159,7 +159,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             case Unload():
                 return self._unload(state, event, source)
 
-    def _relay(self, event: CancelTake | GiveCredit | GraceOver) -> None:
+    def _relay(self, event: CancelTake | GiveCredit | GraceOver | PrefixFound) -> None:
         if self._desk is None:
             return  # still loading: whoever left is noticed when its turn would be admitted
         match event:
@@ -169,6 +169,8 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
                 self._submit(GrantCredit(turn_id=event.turn_id, n_tokens=event.n_tokens))
             case GraceOver():
                 self._desk.cancel_running()
+            case PrefixFound():
+                self._desk.found(event)
 
     # -- loading and unloading -----------------------------------------------------------------
 
@@ -199,13 +201,22 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             namespace=opened.namespace,
             verdict=verdict,
         )
+        cells = ContextCells(
+            n_slots=facts.n_seq,
+            namespace=opened.namespace,
+            block_tokens=self._spec.cache_options.block_tokens,
+            n_reuse=self._spec.engine_options.n_reuse,
+            cutter=opened.context.cutter,
+            can_restore=verdict.level != "recomputed",
+        )
         self._desk = TurnDesk(
             spec=self._spec,
-            n_slots=facts.n_seq,
+            cells=cells,
             submit=self._submit,
             grant=_granter(self._context.ref),
-            keep=self._keep,
-            namespace=opened.namespace,
+            find=self._tell_cache,
+            keep=self._tell_cache,
+            reply_to=self._context.ref,
             exactness=verdict.level,
             bus=self._context.bus,
         )
@@ -294,11 +305,13 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
 
     # -- small things --------------------------------------------------------------------------
 
-    def _keep(self, snapshot: Snapshot) -> None:
-        """Hand a turn boundary to the cache; without one it is lost, which costs time only."""
+    def _tell_cache(self, message: FindPrefix | KeepCells) -> bool:
+        """Ask the cache, or hand it something; without one nothing is found and nothing kept."""
         cache = self._context.whereis(self._cache_name)
-        if cache is not None:
-            cache.info_nowait(KeepSnapshot(snapshot=snapshot))
+        if cache is None:
+            return False
+        cache.info_nowait(message)
+        return True
 
     def _submit(self, command: Command) -> None:
         if self._seat is not None:

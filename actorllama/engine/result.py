@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from actorllama.engine.canary import Exactness
+from actorllama.engine.commands import PrefixSource
 from actorllama.engine.reports import FinishReason, TokenLogprob, TurnEnd
 
 __all__ = ["Timings", "TurnResult", "Usage", "result_of", "timings_of"]
@@ -18,6 +19,8 @@ class Usage:
     n_cached: int
     """Prompt tokens that were not computed again."""
     n_generated: int
+    source: PrefixSource | None = None
+    """Where the cached ones came from: ``live`` (its sequence), ``turn`` (one beside it), ``ram``, ``disk``."""
 
     @property
     def n_total(self) -> int:
@@ -102,7 +105,12 @@ def result_of(
         logprobs=end.logprobs,
         resume_key=resume_key,
         exactness=exactness,
-        usage=Usage(n_prompt=end.n_prompt, n_cached=end.n_restored, n_generated=len(end.tokens)),
+        usage=Usage(
+            n_prompt=end.n_prompt,
+            n_cached=end.n_restored,
+            n_generated=len(end.tokens),
+            source=end.source,
+        ),
         timings=timings_of(end, taken_at_s=taken_at_s),
     )
 

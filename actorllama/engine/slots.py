@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from actorllama.errors import NoFreeSlot
 from actorllama.ids import SeqId
 
@@ -36,12 +38,13 @@ class SlotPool:
         """Sequences that nobody has; the one that has been free for longest is first."""
         return tuple(self._free)
 
-    def lease(self, preferred: SeqId | None = None) -> SeqId:
+    def lease(self, preferred: SeqId | None = None, *, spare: Container[SeqId] = ()) -> SeqId:
         """Take a free sequence.
 
         Args:
             preferred: Take this one, which must be free; ``None`` takes one beside leased ones, and of
                 equals the one that has been free for longest.
+            spare: Of equals, these are taken last.
 
         Raises:
             NoFreeSlot: All are leased.
@@ -53,7 +56,7 @@ class SlotPool:
         # llama.cpp computes only sequences whose ids follow each other in one pass over the weights
         # (plan.py), so density decides. After it age: what an idle sequence holds stays useful for longer.
         # max() returns the first of equals.
-        seq_id = max(self._free, key=self._n_leased_beside) if preferred is None else preferred
+        seq_id = max(self._free, key=lambda free: self._rank(free, spare)) if preferred is None else preferred
         assert seq_id in self._free, f"sequence {seq_id} is not free"
         del self._free[seq_id]
         self._leased.add(seq_id)
@@ -65,5 +68,6 @@ class SlotPool:
         self._leased.remove(seq_id)
         self._free[seq_id] = None
 
-    def _n_leased_beside(self, seq_id: SeqId) -> int:
-        return (seq_id - 1 in self._leased) + (seq_id + 1 in self._leased)
+    def _rank(self, seq_id: SeqId, spare: Container[SeqId]) -> tuple[int, bool]:
+        n_leased_beside = (seq_id - 1 in self._leased) + (seq_id + 1 in self._leased)
+        return n_leased_beside, seq_id not in spare

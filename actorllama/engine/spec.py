@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from actorllama.engine.options import EngineOptions
+from actorllama.kvcache import CacheOptions
 from actorllama.native import Backend, ContextOptions, ModelOptions
 
 __all__ = ["ModelSpec"]
@@ -23,6 +24,7 @@ class ModelSpec:
     model_options: ModelOptions = field(factory=ModelOptions)
     context_options: ContextOptions = field(factory=ContextOptions)
     engine_options: EngineOptions = field(factory=EngineOptions)
+    cache_options: CacheOptions = field(factory=CacheOptions)
     weight: float = 1.0
     """Share of the host thread beside other models."""
     verdict_dir: Path | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import islice
 from time import perf_counter, time
 
-from actorllama.actors import Caller
+from actorllama.actors import Caller, Ref
 from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, StartTurn
@@ -48,8 +48,8 @@ class TurnDesk:
         submit: Callable[[Command], None],
         grant: Callable[[TurnId, int], None],
         find: Callable[[FindPrefix], bool],
-        keep: Callable[[KeepCells], None],
-        ask: Callable[[TakenTurn, int], FindPrefix | None],
+        keep: Callable[[KeepCells], bool],
+        reply_to: Ref,
         exactness: Exactness,
         bus: Bus,
     ) -> None:
@@ -61,8 +61,8 @@ class TurnDesk:
             submit: Hands a command to the engine loop.
             grant: Tells the model actor that a reader has consumed tokens.
             find: Asks the cache for a prefix; False if there is none to ask.
-            keep: Hands cells, and turns, to the cache.
-            ask: Makes the question about a turn that has so many cells anyway.
+            keep: Hands cells, and turns, to the cache, if there is one.
+            reply_to: Gets the answers of the cache.
             exactness: The level that holds in this context.
             bus: Where events go.
         """
@@ -71,7 +71,7 @@ class TurnDesk:
         self._grant = grant
         self._find = find
         self._keep = keep
-        self._ask = ask
+        self._reply_to = reply_to
         self._exactness: Exactness = exactness
         self._news = TurnNews(model=spec.name, bus=bus)
         self._cells = cells
@@ -117,8 +117,9 @@ class TurnDesk:
             taken = self._running.get(piece.turn_id)
             if taken is not None and taken.message.stream is not None:
                 taken.message.stream.push(piece.text, piece.n_tokens)
+        ended = {end.turn_id for end in report.ended}
         for captured in report.captured:
-            self._share(captured)
+            self._share(captured, has_ended=captured.turn_id in ended)
         for end in report.ended:
             self._end(end)
         self._cells.learn(report.statistics)
@@ -178,9 +179,24 @@ class TurnDesk:
             return
         if taken.may_follow and self._follow(taken, n_had):
             return
-        question = self._ask(taken, n_had)
-        if question is not None and self._find(question):
+        # What goes on from an earlier turn takes every cell of it; what only begins alike, enough of them.
+        request = taken.message.request
+        n_more = 1 if request.record is not None or request.n_said else self._spec.engine_options.n_reuse
+        if n_most - n_had >= n_more and self._find(self._question(taken, n_had, n_had + n_more)):
             taken.phase = "looking"
+
+    def _question(self, taken: TakenTurn, n_had: int, n_least: int) -> FindPrefix:
+        n_most = len(taken.prefix.tokens)
+        return FindPrefix(
+            turn_id=taken.message.turn_id,
+            namespace=self._cells.namespace,
+            tokens=taken.message.request.prompt[: n_most + 1],
+            n_had=n_had,
+            n_least=n_least,
+            token_s=self._cells.token_s,
+            cutter=self._cells.cutter,
+            reply_to=self._reply_to,
+        )
 
     def _follow(self, taken: TakenTurn, n_had: int) -> bool:
         """Wait for a running turn that is about to compute what this one begins with."""
@@ -191,14 +207,15 @@ class TurnDesk:
         taken.phase, taken.leader = "following", best.turn_id
         return True
 
-    def _share(self, captured: CapturedCells) -> None:
+    def _share(self, captured: CapturedCells, *, has_ended: bool) -> None:
         """Give cells that were just computed to the turns that waited for them."""
         leader = self._running.get(captured.turn_id)
         for taken in self._queue:
             if taken.leader != captured.turn_id or taken.phase != "following":
                 continue
             if captured.kv is None:
-                taken.phase, taken.leader, taken.may_follow = "new", None, leader is None
+                # Where the leader was past that point, another would be too: compute it.
+                taken.phase, taken.leader, taken.may_follow = "new", None, has_ended
             elif leader is not None:
                 self._cells.offer(taken, leader, captured)
         if captured.kv is not None and leader is not None and self._cells.needs_boundary:

@@ -29,12 +29,14 @@ from actorllama.native.backend import (
     ModelFacts,
     NativeModel,
     NativeSampler,
+    StateCutter,
     StepBatch,
     Vocabulary,
 )
 from actorllama.native.options import ContextOptions, ModelOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
+from actorllama.native.state_parts import StateParts
 
 __all__ = [
     "Backend",
@@ -48,6 +50,8 @@ __all__ = [
     "NativeSampler",
     "SamplerRecord",
     "SamplingParams",
+    "StateCutter",
+    "StateParts",
     "StepBatch",
     "Vocabulary",
 ]

@@ -14,6 +14,7 @@ from attrs import frozen
 from actorllama.native.options import ContextOptions, ModelOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
+from actorllama.native.state_parts import StateParts
 
 __all__ = [
     "Backend",
@@ -23,6 +24,7 @@ __all__ = [
     "ModelFacts",
     "NativeModel",
     "NativeSampler",
+    "StateCutter",
     "StepBatch",
     "Vocabulary",
 ]
@@ -98,6 +100,36 @@ class StepBatch:
     outputs: Sequence[int]
 
 
+class StateCutter(Protocol):
+    """Takes saved states of one kind of context apart and puts them together; immutable, any thread."""
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether rows of tokens can be cut out at all."""
+        ...
+
+    @property
+    def needs_boundary(self) -> bool:
+        """Whether a part of a state cannot be cut: a sliding window, a recurrent state."""
+        ...
+
+    def split(self, data: memoryview, *, block_tokens: int, first_block: int = 0) -> StateParts:
+        """Cut a state into full blocks, from ``first_block`` on, and what follows the last of all.
+
+        Raises:
+            StateError: It is no such state.
+        """
+        ...
+
+    def join(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> memoryview:
+        """Make a state that ``set_state`` of such a context accepts.
+
+        Raises:
+            StateError: The parts do not fit together.
+        """
+        ...
+
+
 class Vocabulary(Protocol):
     """Text to token ids and back. Immutable; may be used from any thread."""
 
@@ -156,6 +188,11 @@ class InferenceContext(Protocol):
     @property
     def facts(self) -> ContextFacts:
         """The layout that this context really got."""
+        ...
+
+    @property
+    def cutter(self) -> StateCutter:
+        """What takes its states apart, in any thread."""
         ...
 
     def decode(self, batch: StepBatch) -> None:

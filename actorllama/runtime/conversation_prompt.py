@@ -8,9 +8,9 @@ import trio
 from attrs import evolve
 
 from actorllama.actors import System
-from actorllama.engine import ChatTemplate, Message, ModelInfo, RestoredState, TurnRequest, check_request
+from actorllama.engine import ChatTemplate, Message, ModelInfo, TurnRequest, check_request
 from actorllama.errors import CallTimeout, RequestError, SnapshotMismatch, SnapshotNotFound
-from actorllama.kvcache import Hit, Snapshot
+from actorllama.kvcache import Snapshot
 from actorllama.runtime.conversation_turn import Ask, Boundary
 from actorllama.runtime.prompting import LazyTemplate, tokens_of
 from actorllama.runtime.resuming import find_snapshot
@@ -46,14 +46,14 @@ async def conversation_request(
         ContextFull: The conversation does not fit any more.
         ChatTemplateError: The messages cannot be rendered.
     """
-    hit = None if before is None or before.key is None else await _found(system, before.key, info)
-    saved = None if hit is None else hit.snapshot
     said = None if before is None else before.tokens
-    if said is None and saved is not None:
-        _refuse_stranger(info, saved, messages[-2])
-        said = saved.tokens
+    if said is None and before is not None and before.key is not None:
+        saved = await _found(system, before.key, info)
+        if saved is not None:
+            _refuse_stranger(info, saved, messages[-2])
+            said = saved.tokens
     # A template may loop and a long text takes milliseconds: not on the event loop.
-    prompt, goes_on = await trio.to_thread.run_sync(
+    prompt, n_said = await trio.to_thread.run_sync(
         _prompt, info, template, messages, said, abandon_on_cancel=True
     )
     request = check_request(
@@ -65,9 +65,7 @@ async def conversation_request(
         vocabulary=info.vocabulary,
         context=info.context,
     )
-    if not goes_on or hit is None or saved is None or saved.tokens != said:
-        return request
-    return evolve(request, restore=RestoredState(kv=saved.kv, n_cells=saved.n_cells, tier=hit.tier))
+    return evolve(request, n_said=n_said)
 
 
 def new_text(template: ChatTemplate, messages: Sequence[Message]) -> str | None:
@@ -105,20 +103,20 @@ def _mark(messages: Sequence[Message]) -> str:
 
 def _prompt(
     info: ModelInfo, template: LazyTemplate, messages: Sequence[Message], said: tuple[int, ...] | None
-) -> tuple[tuple[int, ...], bool]:
-    """Return the prompt, and whether it goes on from what was said; blocks."""
+) -> tuple[tuple[int, ...], int]:
+    """Return the prompt, and how much of it was said before; blocks."""
     text = None if said is None else new_text(template.get(), messages)
     if said is None or text is None:
-        return tokens_of(info, None, messages, template), False
+        return tokens_of(info, None, messages, template), 0
     new = tuple(info.vocabulary.tokenize(text, add_special=False, parse_special=True))
     is_end = info.vocabulary.is_end
     if new and is_end(said[-1]) and is_end(new[0]):
         # The pending token has no cell yet, so the template's way to end a reply can replace the model's.
         said = said[:-1]
-    return said + new, True
+    return said + new, len(said)
 
 
-async def _found(system: System, key: str, info: ModelInfo) -> Hit | None:
+async def _found(system: System, key: str, info: ModelInfo) -> Snapshot | None:
     """Look the saved state up; without it everything is computed again."""
     try:
         return await find_snapshot(system, key, info)

@@ -83,6 +83,7 @@ def build_spec(
         model_options=_evolve(config.model, options),
         context_options=context_options,
         engine_options=config.engine,
+        cache_options=config.cache,
         weight=weight,
         on_progress=on_progress,
         verdict_dir=verdict_dir,

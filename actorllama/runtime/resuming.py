@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from actorllama.actors import System
-from actorllama.engine import FindSnapshot, ModelInfo, RestoredState, TurnRecord, TurnRequest, check_request
+from actorllama.engine import FindSnapshot, ModelInfo, TurnRecord, TurnRequest, check_request
 from actorllama.errors import ActorExited, RequestError, SnapshotNotFound
-from actorllama.kvcache import Hit
+from actorllama.kvcache import Snapshot
 from actorllama.runtime.names import CACHE_NAME
 
 __all__ = ["find_snapshot", "resumed_request"]
@@ -17,7 +17,7 @@ __all__ = ["find_snapshot", "resumed_request"]
 _FIND_TIMEOUT_S = 60.0
 
 
-async def find_snapshot(system: System, key: str, info: ModelInfo) -> Hit:
+async def find_snapshot(system: System, key: str, info: ModelInfo) -> Snapshot:
     """Look a saved turn up in every tier.
 
     Raises:
@@ -36,12 +36,15 @@ async def find_snapshot(system: System, key: str, info: ModelInfo) -> Hit:
         raise SnapshotNotFound(key=key) from exc
     if hit is None:
         raise SnapshotNotFound(key=key)
-    hit.snapshot.check_namespace(info.namespace)
-    return hit
+    snapshot = hit.entry
+    if not isinstance(snapshot, Snapshot):  # the key of something else that is saved
+        raise SnapshotNotFound(key=key)
+    snapshot.check_namespace(info.namespace)
+    return snapshot
 
 
 def resumed_request(
-    hit: Hit,
+    snapshot: Snapshot,
     info: ModelInfo,
     *,
     max_tokens: int | None,
@@ -59,7 +62,6 @@ def resumed_request(
         RequestError: A parameter is out of bounds.
         StateError: The snapshot's record cannot be read.
     """
-    snapshot = hit.snapshot
     record = TurnRecord.from_bytes(snapshot.sampler)
     if seed is not None:
         params = evolve(record.sampler.params, seed=seed)
@@ -74,5 +76,4 @@ def resumed_request(
         vocabulary=info.vocabulary,
         context=info.context,
     )
-    restore = RestoredState(kv=snapshot.kv, n_cells=snapshot.n_cells, record=record, tier=hit.tier)
-    return evolve(request, restore=restore)
+    return evolve(request, record=record)

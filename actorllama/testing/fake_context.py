@@ -21,6 +21,7 @@ from actorllama.native import (
     StepBatch,
 )
 from actorllama.native.lease import Lease
+from actorllama.testing.fake_cutter import FakeCutter
 from actorllama.testing.fake_faults import FakeFaults
 from actorllama.testing.fake_language import N_VOCAB, FakeLanguage
 from actorllama.testing.fake_ledger import FakeLedger
@@ -84,6 +85,11 @@ class FakeContext:
     def facts(self) -> ContextFacts:
         """The layout asked for."""
         return self._facts
+
+    @property
+    def cutter(self) -> FakeCutter:
+        """What takes its states apart."""
+        return FakeCutter()
 
     def decode(self, batch: StepBatch) -> None:
         """Append the batch's rows to their sequences.

@@ -27,19 +27,25 @@ class FakeCutter:
         Raises:
             StateError: These bytes are no state.
         """
-        cells = self._cells(bytes(data))
+        cells = memoryview(self._cells(bytes(data)))
         size = block_tokens * _CELL_BYTES
         n_blocks = len(cells) // size
         blocks = tuple(cells[i * size : (i + 1) * size] for i in range(first_block, n_blocks))
-        return StateParts(blocks=blocks, boundary=cells[n_blocks * size :] or None)
+        rest = cells[n_blocks * size :]
+        return StateParts(
+            n_cells=len(cells) // _CELL_BYTES,
+            first_block=first_block,
+            blocks=blocks,
+            boundary=rest if len(rest) else None,
+        )
 
-    def join(self, blocks: Sequence[bytes | memoryview], boundary: bytes | memoryview | None) -> memoryview:
+    def join(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> memoryview:
         """Put a state together again.
 
         Raises:
             StateError: A part is no list of cells.
         """
-        cells = b"".join((*map(bytes, blocks), b"" if boundary is None else bytes(boundary)))
+        cells = b"".join((*blocks, b"" if boundary is None else boundary))
         if len(cells) % _CELL_BYTES:
             raise StateError(operation="join", reason=f"{len(cells)} bytes are no whole cells")
         return memoryview(_HEADER.pack(_MAGIC, len(cells) // _CELL_BYTES) + cells)

@@ -21,6 +21,7 @@ from actorllama.native.llama.sampler_tools import SamplerTools
 from actorllama.native.options import ContextOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
+from actorllama.native.state_cutter import LayoutCutter
 from actorllama.native.state_layout import StateLayout, check_state, read_state, section_kinds
 
 __all__ = ["LlamaContext"]
@@ -82,6 +83,12 @@ class LlamaContext:
     def facts(self) -> ContextFacts:
         """The layout that this context really got."""
         return self._facts
+
+    @property
+    def cutter(self) -> LayoutCutter:
+        """What takes its states apart, in any thread."""
+        n_stream = 1 if self._facts.layout == "shared" else self._facts.n_seq
+        return LayoutCutter(kinds=self._section_kinds, n_stream=n_stream)
 
     def decode(self, batch: StepBatch) -> None:
         """Compute one batch; on failure say whether the memory is as it was before.

@@ -1,0 +1,135 @@
+"""The work of the cache that may take longer than an event loop should stand still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from actorllama.engine.cache_messages import FindPrefix, KeepCells
+from actorllama.engine.commands import RestoredState
+from actorllama.errors import CacheError, StateError
+from actorllama.kvcache import (
+    Block,
+    Boundary,
+    Chain,
+    Entry,
+    PrefixHit,
+    ReadJob,
+    ReadOutcome,
+    WriteJob,
+    WriteOutcome,
+)
+
+__all__ = ["CacheJob", "JobOutcome", "Join", "Read", "Split", "Write"]
+
+_INLINE_BYTES = 1 << 18  # copying this much takes some tens of microseconds; a hop to a thread takes 100
+
+
+@frozen(kw_only=True)
+class Split:
+    """Cut the cells of a turn into entries."""
+
+    message: KeepCells
+    chain: Chain
+    first_block: int
+    """Blocks before this one are stored already."""
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it may run on the event loop."""
+        return len(self.message.kv or b"") <= _INLINE_BYTES
+
+    def run(self) -> tuple[Entry, ...] | StateError:
+        """Cut; blocks come root first, then the boundary."""
+        message, chain = self.message, self.chain
+        if message.kv is None:
+            return ()
+        n = chain.block_tokens
+        try:
+            parts = message.cutter.split(
+                memoryview(message.kv), block_tokens=n, first_block=self.first_block
+            )
+        except StateError as exc:
+            return exc
+        token_s = message.token_s or 0.0
+        entries: list[Entry] = []
+        for index, payload in enumerate(parts.blocks, start=self.first_block):
+            parent = chain.blocks[index - 1] if index else chain.root
+            tokens = message.tokens[index * n : (index + 1) * n]
+            entries.append(Block(parent=parent, tokens=tokens, payload=payload, worth_s=n * token_s))
+        if parts.boundary is not None:
+            # Without the sections that a boundary alone has, nothing of the whole prefix could be used.
+            n_worth = chain.n_cells if message.cutter.needs_boundary else len(chain.tail)
+            entries.append(
+                Boundary(
+                    parent=chain.parent, tail=chain.tail, payload=parts.boundary, worth_s=n_worth * token_s
+                )
+            )
+        return tuple(entries)
+
+
+@frozen(kw_only=True)
+class Read:
+    """Bring the parts of a hit into memory."""
+
+    question: FindPrefix
+    hit: PrefixHit
+    job: ReadJob
+    began_s: float = field(factory=perf_counter)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it may run on the event loop."""
+        return not self.job.needs_disk
+
+    def run(self) -> ReadOutcome:
+        """Read; what cannot be read is missing from the outcome."""
+        return self.job.run()
+
+
+@frozen(kw_only=True)
+class Join:
+    """Put the parts of a hit together."""
+
+    question: FindPrefix
+    hit: PrefixHit
+    entries: Sequence[Entry] = field(repr=False)
+    began_s: float
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it may run on the event loop."""
+        return sum(entry.n_bytes for entry in self.entries) <= _INLINE_BYTES
+
+    def run(self) -> RestoredState | StateError:
+        """Make the state that the asker's context restores."""
+        blocks = [memoryview(entry.payload) for entry in self.entries if isinstance(entry, Block)]
+        tails = [memoryview(entry.payload) for entry in self.entries if isinstance(entry, Boundary)]
+        try:
+            kv = self.question.cutter.join(blocks, tails[0] if tails else None)
+        except StateError as exc:
+            return exc
+        return RestoredState(kv=kv, n_cells=self.hit.n_cells, source=self.hit.tier)
+
+
+@frozen(kw_only=True)
+class Write:
+    """Write what waits for the disk."""
+
+    job: WriteJob
+    is_quick = False
+
+    def run(self) -> WriteOutcome:
+        """Write."""
+        return self.job.run()
+
+
+CacheJob: TypeAlias = Split | Read | Join | Write
+JobOutcome: TypeAlias = (
+    tuple[Entry, ...] | ReadOutcome | RestoredState | WriteOutcome | StateError | CacheError
+)
+"""What a job brought; ``CacheError`` stands for a worker that crashed."""
+

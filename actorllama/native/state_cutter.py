@@ -1,0 +1,49 @@
+"""The cutter of one context: which sections its states have, and for how many streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from actorllama.native.state_blocks import StateParts, join_state, split_state
+from actorllama.native.state_layout import SectionKind
+
+__all__ = ["LayoutCutter"]
+
+
+@frozen(kw_only=True)
+class LayoutCutter:
+    """Cuts states that llama.cpp wrote (`state_blocks.py`)."""
+
+    kinds: tuple[SectionKind, ...]
+    n_stream: int
+    """Streams of the context: 1 if shared, else its number of sequences."""
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether there is attention: rows of tokens."""
+        return "attention" in self.kinds
+
+    @property
+    def needs_boundary(self) -> bool:
+        """Whether there is anything but attention."""
+        return self.kinds != ("attention",)
+
+    def split(self, data: memoryview, *, block_tokens: int, first_block: int = 0) -> StateParts:
+        """Cut a state.
+
+        Raises:
+            StateError: It is no such state.
+        """
+        return split_state(
+            data, self.kinds, n_stream=self.n_stream, block_tokens=block_tokens, first_block=first_block
+        )
+
+    def join(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> memoryview:
+        """Make a state for the context.
+
+        Raises:
+            StateError: The parts do not fit together.
+        """
+        return join_state(blocks, boundary, n_stream=self.n_stream)
