@@ -141,13 +141,17 @@ class ChatTemplateError(EngineError):
 class StateError(EngineError):
     """A sequence operation or a saved state was refused before it reached llama.cpp."""
 
-    def __init__(self, *, operation: str, reason: str) -> None:
-        """Name the operation and why it was refused."""
+    def __init__(
+        self,
+        *,
+        operation: str,
+        reason: str,
+        hint: str = "The sequence is as it was; compute the prefix again.",
+    ) -> None:
+        """Name the operation, why it was refused, and how things stand now."""
         self.operation = operation
         self.reason = reason
-        super().__init__(
-            f"{operation} refused: {reason}. The sequence is as it was; compute the prefix again."
-        )
+        super().__init__(f"{operation} refused: {reason}. {hint}")
 
 
 class DecodeError(EngineError):

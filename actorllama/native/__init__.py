@@ -3,7 +3,8 @@
 **What lives here.** ``backend.py``: the protocols that engines are written against. ``llama/``: the
 only package that imports llama_cpp and touches ctypes. ``gguf.py``: reading a model file without
 loading it. ``sampling.py``, ``rng.py``: what a turn asks of its sampler, and the generator behind
-it. ``lease.py``: native memory is freed exactly once, after the last thread has left it.
+it. ``state_blocks.py``: saved states cut into blocks that others can share, and joined again.
+``lease.py``: native memory is freed exactly once, after the last thread has left it.
 
 **Who owns it and what always holds.** A native object belongs to one thread; ``close`` and ``abort``
 may come from any. Every integer and path is checked before it reaches C, because a failed assertion
@@ -36,13 +37,18 @@ from actorllama.native.backend import (
 from actorllama.native.options import ContextOptions, ModelOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
+from actorllama.native.state_blocks import join_state, joined_bytes, split_state
+from actorllama.native.state_layout import section_kinds
+from actorllama.native.state_part import FloatRows, float_rows
 from actorllama.native.state_parts import StateParts
+from actorllama.native.state_reader import SectionKind
 
 __all__ = [
     "Backend",
     "BuildInfo",
     "ContextFacts",
     "ContextOptions",
+    "FloatRows",
     "InferenceContext",
     "ModelFacts",
     "ModelOptions",
@@ -50,8 +56,14 @@ __all__ = [
     "NativeSampler",
     "SamplerRecord",
     "SamplingParams",
+    "SectionKind",
     "StateCutter",
     "StateParts",
     "StepBatch",
     "Vocabulary",
+    "float_rows",
+    "join_state",
+    "joined_bytes",
+    "section_kinds",
+    "split_state",
 ]

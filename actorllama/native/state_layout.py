@@ -7,24 +7,24 @@ which positions, how long each row.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import numpy as np
 from attrs import frozen
 
 from actorllama.errors import StateError
 from actorllama.native.backend import ModelFacts
+from actorllama.native.state_reader import SectionKind, SectionSpan, read_sections
 
-__all__ = ["Section", "SectionKind", "StateLayout", "check_state", "read_state", "section_kinds"]
-
-SectionKind: TypeAlias = Literal["attention", "window", "recurrent"]
-
-_MAGIC = 0xAF143CD8
-_MAX_LAYERS = 4096
-_CELL = struct.Struct("<iIi")  # position, number of sequence ids (1), sequence id
-_RECURRENT_CELL = struct.Struct("<iI")  # position, number of sequence ids (0)
+__all__ = [
+    "Section",
+    "SectionKind",
+    "StateLayout",
+    "check_positions",
+    "check_state",
+    "read_state",
+    "section_kinds",
+]
 
 
 @frozen(kw_only=True)
@@ -73,131 +73,56 @@ def read_state(data: memoryview, kinds: Sequence[SectionKind], *, n_stream: int)
     Raises:
         StateError: It is not such a state, down to the last byte.
     """
-    cursor = _Cursor(data)
-    if cursor.u32() != _MAGIC:
-        raise _refusal("does not begin like a state")
-    cursor.u32()  # the sequence id that it was saved from means nothing
-    sections = tuple(
-        _recurrent(cursor) if kind == "recurrent" else _attention(cursor, kind, n_stream) for kind in kinds
-    )
-    if cursor.offset != len(data):
-        raise _refusal(f"has {len(data) - cursor.offset} bytes too many")
-    return sections
+    return tuple(_summary(span) for span in read_sections(data, kinds, n_stream=n_stream))
 
 
 def check_state(
     data: memoryview, layout: StateLayout, kinds: Sequence[SectionKind], *, n_cells: int
-) -> tuple[Section, ...]:
+) -> tuple[SectionSpan, ...]:
     """Make sure that a state fits this context and holds exactly positions ``0 .. n_cells - 1``.
 
     A window section holds the last of them, a recurrent one stands at the last.
 
+    Returns:
+        Where its sections lie.
+
     Raises:
         StateError: It does not; llama.cpp must not see it.
     """
-    sections = read_state(data, kinds, n_stream=layout.n_stream)
-    if StateLayout.of(sections, n_stream=layout.n_stream) != layout:
+    spans = read_sections(data, kinds, n_stream=layout.n_stream)
+    if StateLayout.of([_summary(span) for span in spans], n_stream=layout.n_stream) != layout:
         raise _refusal("was saved from another layout")
-    for section in sections:
-        held = sorted(section.positions)
-        first = 0 if section.kind == "attention" else n_cells - len(held)
-        if not held or first < 0 or held != list(range(first, n_cells)):
+    check_positions(spans, n_cells=n_cells)
+    return spans
+
+
+def check_positions(spans: Sequence[SectionSpan], *, n_cells: int) -> None:
+    """Make sure that these sections hold positions ``0 .. n_cells - 1``, each of them once.
+
+    Raises:
+        StateError: One holds others, or not the last ones.
+    """
+    for span in spans:
+        n_held = len(span.positions)
+        first = 0 if span.kind == "attention" else n_cells - n_held
+        held = np.sort(span.positions)
+        if first < 0 or n_held != n_cells - first or not np.array_equal(held, np.arange(first, n_cells)):
             raise _refusal(f"holds other positions than 0 to {n_cells - 1}")
-    return sections
 
 
-def _attention(cursor: _Cursor, kind: SectionKind, n_stream: int) -> Section:
-    if cursor.u32() != n_stream:
-        raise _refusal("was saved from another number of streams")
-    found: Section | None = None
-    for _stream in range(n_stream):
-        n_cells = cursor.u32()
-        if n_cells == 0:
-            continue
-        if found is not None:
-            raise _refusal("has cells in two streams")
-        found = _cells(cursor, kind, n_cells)
-    if found is None:
-        raise _refusal("has no cells")
-    return found
-
-
-def _cells(cursor: _Cursor, kind: SectionKind, n_cells: int) -> Section:
-    meta = np.frombuffer(cursor.take(n_cells * _CELL.size), dtype="<i4").reshape(n_cells, 3)
-    if (meta[:, 1] != 1).any():
-        raise _refusal("has cells of several sequences")
-    is_transposed = cursor.u32()
-    n_layer = cursor.u32()
-    if is_transposed > 1 or not 0 < n_layer <= _MAX_LAYERS:
-        raise _refusal(f"claims {n_layer} layers")
-    rows = [_row(cursor, n_cells) for _layer in range(n_layer)]
-    for _layer in range(n_layer):
-        if cursor.is_at_end:
-            break  # multi-head latent attention caches no values
-        rows.append(_transposed_row(cursor, n_cells) if is_transposed else _row(cursor, n_cells))
+def _summary(span: SectionSpan) -> Section:
     return Section(
-        kind=kind,
-        is_v_transposed=bool(is_transposed),
-        rows=tuple(rows),
-        positions=tuple(int(position) for position in meta[:, 0]),
+        kind=span.kind,
+        is_v_transposed=span.is_v_transposed,
+        rows=tuple((row.ggml_type, row.cell_bytes) for row in span.rows),
+        positions=tuple(span.positions.tolist()),
     )
 
 
-def _recurrent(cursor: _Cursor) -> Section:
-    n_cells = cursor.u32()
-    if n_cells == 0:
-        raise _refusal("has no recurrent cell")
-    if n_cells != 1:
-        raise _refusal(f"has {n_cells} recurrent cells")
-    position, n_seq_id = _RECURRENT_CELL.unpack(cursor.take(_RECURRENT_CELL.size))
-    if n_seq_id != 0:
-        raise _refusal("has cells of several sequences")
-    if cursor.u32() != 0 or not 0 < cursor.u32() <= _MAX_LAYERS:
-        raise _refusal("has a recurrent section of unknown form")
-    rows: list[tuple[int, int]] = []
-    while not cursor.is_at_end:
-        rows.append(_row(cursor, n_cells))
-    return Section(kind="recurrent", is_v_transposed=False, rows=tuple(rows), positions=(position,))
-
-
-def _row(cursor: _Cursor, n_cells: int) -> tuple[int, int]:
-    ggml_type, row_bytes = cursor.u32(), cursor.u64()
-    cursor.take(row_bytes * n_cells)
-    return ggml_type, row_bytes
-
-
-def _transposed_row(cursor: _Cursor, n_cells: int) -> tuple[int, int]:
-    ggml_type, element_bytes, n_rows = cursor.u32(), cursor.u32(), cursor.u32()
-    row_bytes = element_bytes * n_rows
-    cursor.take(row_bytes * n_cells)
-    return ggml_type, row_bytes
-
-
-class _Cursor:
-    """Read forward; never past the end."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data.cast("B") if data.format != "B" else data
-        self.offset = 0
-
-    @property
-    def is_at_end(self) -> bool:
-        return self.offset == len(self._data)
-
-    def take(self, n: int) -> memoryview:
-        end = self.offset + n
-        if end > len(self._data):
-            raise _refusal("ends too early")
-        piece = self._data[self.offset : end]
-        self.offset = end
-        return piece
-
-    def u32(self) -> int:
-        return int.from_bytes(self.take(4), "little")
-
-    def u64(self) -> int:
-        return int.from_bytes(self.take(8), "little")
-
-
 def _refusal(reason: str) -> StateError:
-    return StateError(operation="set_state", reason=f"the saved state {reason}")
+    # Who restores empties the sequence before the state is read: this holds for a reader and for a restorer.
+    return StateError(
+        operation="set_state",
+        reason=f"the saved state {reason}",
+        hint="No sequence holds any of it; compute the prefix again.",
+    )
