@@ -22,7 +22,12 @@ they share steps. Text goes to readers by credit, so that a slow reader costs no
 
 from __future__ import annotations
 
-from actorllama.engine.cache_actor import CacheActor, FindSnapshot, KeepSnapshot, ReadCacheStatistics
+from actorllama.engine.cache_actor import CacheActor
+from actorllama.engine.cache_messages import (
+    FindSnapshot,
+    KeepCells,
+    ReadCacheStatistics,
+)
 from actorllama.engine.canary import Check, Exactness, known_limits, level_of, run_canary
 from actorllama.engine.chat_template import ChatTemplate, Message, messages_from
 from actorllama.engine.commands import RestoredState
@@ -64,7 +69,7 @@ __all__ = [
     "GetHost",
     "GiveCredit",
     "HostActor",
-    "KeepSnapshot",
+    "KeepCells",
     "LoopStatistics",
     "Message",
     "ModelActor",

@@ -44,13 +44,11 @@ from actorllama.errors import CacheError, TierFull
 from actorllama.kvcache import (
     CacheOptions,
     DiskTier,
-    Entry,
-    Hit,
+    Found,
+    PutReport,
     RamTier,
-    ReadOutcome,
     Snapshot,
     SnapshotStore,
-    WriteOutcome,
     chain_of,
 )
 
@@ -170,7 +168,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             self._context.bus.execute(events.CELLS_DROPPED, measured, {"reason": "too many bytes wait"})
             return
         chain = chain_of(message.namespace, message.tokens, block_tokens=self._options.block_tokens)
-        first = self._store.n_stored(chain.blocks) if message.cutter.has_blocks else 0
+        first = self._store.index.n_stored(chain.blocks) if message.cutter.has_blocks else 0
         if message.kv is not None and message.tokens:
             self._cost.learn_size(message.namespace, n_bytes=n_bytes, n_cells=len(message.tokens))
         if message.snapshot is not None:
@@ -194,7 +192,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if entries:
             # Told as an event by the tier; a cache that is full loses time, not an answer.
             with suppress(TierFull):
-                self._store.put_state(entries, to_disk=snapshot is not None)
+                self._store.put_state(entries)
 
     # -- finding -------------------------------------------------------------------------------
 
@@ -202,7 +200,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if self._n_splitting:
             self._deferred.append(question)  # what it looks for may be what is being cut
             return
-        hit = self._store.longest_prefix(
+        hit = self._store.index.longest_prefix(
             question.namespace,
             question.tokens,
             block_tokens=self._options.block_tokens,
@@ -225,7 +223,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         await self._run(Read(question=question, hit=hit, job=self._store.read(hit.keys)))
 
     async def _have_read(self, job: Read, outcome: JobOutcome) -> None:
-        if not isinstance(outcome, ReadOutcome):
+        if not isinstance(outcome, tuple):
             self._answer(job.question, None)
             return
         entries = self._store.finish_read(job.job, outcome)
@@ -237,9 +235,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
     def _joined(self, job: Join, outcome: JobOutcome) -> None:
         n_bytes = sum(entry.n_bytes for entry in job.entries)
         if isinstance(outcome, RestoredState):
-            self._cost.learn_speed(
-                job.hit.tier, n_bytes=n_bytes, duration_s=perf_counter() - job.began_s
-            )
+            self._cost.learn_speed(job.hit.tier, n_bytes=n_bytes, duration_s=perf_counter() - job.began_s)
             self._answer(job.question, outcome)
             return
         measured = {"entry_bytes": n_bytes, "pending_bytes": self._splitting_bytes}
@@ -250,19 +246,14 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if question.reply_to.is_alive:
             question.reply_to.info_nowait(PrefixFound(turn_id=question.turn_id, restore=restore))
 
-    async def _find_snapshot(self, key: str) -> Hit | None:
+    async def _find_snapshot(self, key: str) -> Found | None:
         waiting = self._splitting.get(key)
         if waiting is not None:
-            return Hit(entry=waiting, tier="ram")
-        hit = self._store.get_ram(key)
-        disk = self._store.disk
-        if hit is not None or disk is None:
-            return hit
-        entry: Entry | None = await trio.to_thread.run_sync(disk.get, key)
-        if entry is None:
-            return None
-        self._store.promote(entry)
-        return Hit(entry=entry, tier="disk")
+            return Found(entry=waiting, tier="ram")
+        found = self._store.get_ram(key)
+        if found is not None or self._store.disk is None:
+            return found
+        return await trio.to_thread.run_sync(self._store.get, key)
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -289,7 +280,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 self._joined(job, outcome)
             case Write():
                 self._is_writing = False
-                if isinstance(outcome, WriteOutcome | CacheError):
+                if isinstance(outcome, PutReport | CacheError):
                     with suppress(CacheError):
                         self._store.finish(job.job, outcome)
             case _:
@@ -325,5 +316,3 @@ class Worker(Server[None, None, None]):
         outcome: JobOutcome = await trio.to_thread.run_sync(self._job.run)
         self._report(JobDone(job=self._job, outcome=outcome))
         return Stop(Normal())
-
-

@@ -15,12 +15,11 @@ from actorllama.kvcache import (
     Block,
     Boundary,
     Chain,
-    Entry,
     PrefixHit,
+    PutReport,
     ReadJob,
-    ReadOutcome,
+    StoredEntry,
     WriteJob,
-    WriteOutcome,
 )
 
 __all__ = ["CacheJob", "JobOutcome", "Join", "Read", "Split", "Write"]
@@ -42,20 +41,18 @@ class Split:
         """Whether it may run on the event loop."""
         return len(self.message.kv or b"") <= _INLINE_BYTES
 
-    def run(self) -> tuple[Entry, ...] | StateError:
+    def run(self) -> tuple[StoredEntry, ...] | StateError:
         """Cut; blocks come root first, then the boundary."""
         message, chain = self.message, self.chain
         if message.kv is None:
             return ()
         n = chain.block_tokens
         try:
-            parts = message.cutter.split(
-                memoryview(message.kv), block_tokens=n, first_block=self.first_block
-            )
+            parts = message.cutter.split(memoryview(message.kv), block_tokens=n, first_block=self.first_block)
         except StateError as exc:
             return exc
         token_s = message.token_s or 0.0
-        entries: list[Entry] = []
+        entries: list[StoredEntry] = []
         for index, payload in enumerate(parts.blocks, start=self.first_block):
             parent = chain.blocks[index - 1] if index else chain.root
             tokens = message.tokens[index * n : (index + 1) * n]
@@ -85,7 +82,7 @@ class Read:
         """Whether it may run on the event loop."""
         return not self.job.needs_disk
 
-    def run(self) -> ReadOutcome:
+    def run(self) -> tuple[StoredEntry, ...]:
         """Read; what cannot be read is missing from the outcome."""
         return self.job.run()
 
@@ -96,7 +93,7 @@ class Join:
 
     question: FindPrefix
     hit: PrefixHit
-    entries: Sequence[Entry] = field(repr=False)
+    entries: Sequence[StoredEntry] = field(repr=False)
     began_s: float
 
     @property
@@ -122,14 +119,11 @@ class Write:
     job: WriteJob
     is_quick = False
 
-    def run(self) -> WriteOutcome:
+    def run(self) -> PutReport | CacheError:
         """Write."""
         return self.job.run()
 
 
 CacheJob: TypeAlias = Split | Read | Join | Write
-JobOutcome: TypeAlias = (
-    tuple[Entry, ...] | ReadOutcome | RestoredState | WriteOutcome | StateError | CacheError
-)
+JobOutcome: TypeAlias = tuple[StoredEntry, ...] | RestoredState | PutReport | StateError | CacheError
 """What a job brought; ``CacheError`` stands for a worker that crashed."""
-

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from actorllama.actors import Call, Ref
 from actorllama.engine.commands import RestoredState
 from actorllama.ids import TurnId
-from actorllama.kvcache import Buffer, Hit, Snapshot, StoreStatistics
+from actorllama.kvcache import Buffer, Found, Snapshot, StoreStatistics
 from actorllama.native import StateCutter
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
 
 
 @frozen(kw_only=True)
-class FindSnapshot(Call["Hit | None"]):
+class FindSnapshot(Call[Found | None]):
     """Look a snapshot up in every tier. Behind a `KeepCells` of the same sender it is found."""
 
     key: str

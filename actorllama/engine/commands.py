@@ -50,7 +50,7 @@ class StartTurn:
     """Tokens to generate at most; ``None`` is until the sequence is full."""
     stop: tuple[str, ...] = ()
     record: TurnRecord | None = None
-    """Sampler and undecided text of the turn that chose the last token of ``prompt``; ``None`` begins anew."""
+    """Sampler and undecided text of the turn that chose ``prompt``'s last token; ``None`` begins anew."""
     n_live: int = 0
     """Cells that the sequence holds and that are the first of ``prompt``, fewer than it has tokens."""
     restore: RestoredState | None = None

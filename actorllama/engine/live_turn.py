@@ -47,6 +47,13 @@ class LiveTurn:
         """Tokens of the prompt that may be computed in one go: to the next copy, or to its end."""
         return (self.capture_at[0] if self.capture_at else len(self.command.prompt)) - self.n_past
 
+    def can_capture(self, n_cells: int) -> bool:
+        """Tell whether the prompt can be cut there: it comes to it, and no single token is left over."""
+        cuts = (self.n_past, *self.capture_at, len(self.command.prompt))
+        return n_cells in self.capture_at or (
+            self.n_past < n_cells and all(abs(n_cells - cut) > 1 for cut in cuts)
+        )
+
     def end(
         self,
         reason: FinishReason,

@@ -23,7 +23,7 @@ from actorllama.engine.reports import (
 )
 from actorllama.engine.text import TextAssembler
 from actorllama.engine.turn_record import TurnRecord
-from actorllama.errors import DecodeError, StateError
+from actorllama.errors import DecodeError
 from actorllama.native import InferenceContext, NativeSampler, Vocabulary
 
 __all__ = ["EngineLoop"]
@@ -190,12 +190,9 @@ class EngineLoop:
         """Note a copy that is wanted; say at once if its moment has passed, or would leave a single row."""
         turn = self._live.get(command.turn_id)
         n_cells = command.n_cells
-        if turn is not None and (n_cells - turn.n_past >= 2 or n_cells in turn.capture_at):
-            if 2 <= len(turn.command.prompt) - n_cells and all(
-                abs(n_cells - other) != 1 for other in turn.capture_at
-            ):
-                turn.capture_at = sorted({*turn.capture_at, n_cells})
-                return
+        if turn is not None and turn.can_capture(n_cells):
+            turn.capture_at = sorted({*turn.capture_at, n_cells})
+            return
         self._captured.append(CapturedCells(turn_id=command.turn_id, n_cells=n_cells, kv=None))
         self._flush()
 

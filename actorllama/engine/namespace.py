@@ -10,15 +10,15 @@ from actorllama.native import BuildInfo, ContextFacts, ContextOptions, ModelFact
 
 __all__ = ["namespace_of"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 def namespace_of(model: ModelFacts, context: ContextFacts, options: ContextOptions, build: BuildInfo) -> str:
     """Return a hex digest that two contexts share only if a state of one is a state of the other.
 
-    It covers the model file, the build of llama.cpp, KV types, layout and number of streams, flash
-    attention, and the environment variable that turns quantised KV (llama-notes 1.3). The length of a
-    sequence is not part of it: it only bounds.
+    It covers the model file, the build of llama.cpp, KV types, layout, flash attention, and the environment
+    variable that turns quantised KV (llama-notes 1.3). The number of sequences and their length are not part
+    of it: saved rows are cut out of a state and put together for any context.
     """
     facts = {
         "version": _VERSION,
@@ -28,7 +28,6 @@ def namespace_of(model: ModelFacts, context: ContextFacts, options: ContextOptio
         "type_k": options.type_k,
         "type_v": options.type_v,
         "layout": context.layout,
-        "n_stream": 1 if context.layout == "shared" else context.n_seq,
         "n_ubatch": context.n_ubatch,
         "flash_attention": context.flash_attention,
         "rotation": os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),

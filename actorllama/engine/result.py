@@ -20,7 +20,7 @@ class Usage:
     """Prompt tokens that were not computed again."""
     n_generated: int
     source: PrefixSource | None = None
-    """Where the cached ones came from: ``live`` (its sequence), ``turn`` (one beside it), ``ram``, ``disk``."""
+    """Where those came from: ``live`` (its sequence), ``turn`` (one beside it), ``ram`` or ``disk``."""
 
     @property
     def n_total(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from actorllama.kvcache.policies import DEFAULT_POLICY, POLICIES
 from actorllama.options import option
 
 __all__ = ["CacheOptions"]
@@ -25,6 +26,23 @@ class CacheOptions:
         doc="Most bytes of snapshots that wait to be written to disk; more are dropped and counted.",
         unit="bytes",
         at_least=0,
+    )
+    block_tokens: int = option(
+        64,
+        doc="Tokens of a block: what conversations that begin alike share.",
+        unit="tokens",
+        at_least=1,
+        at_most=1 << 12,
+    )
+    policy: str = option(
+        DEFAULT_POLICY,
+        doc="What leaves RAM first when room is needed.",
+        one_of=tuple(POLICIES),
+    )
+    disk_codec: str = option(
+        "none",
+        doc="How rows are encoded on disk; each of these brings every bit back.",
+        one_of=("none", "lz4", "zstd"),
     )
     temporary_age_s: float = option(
         3600.0,

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from actorllama.native.state_blocks import StateParts, join_state, split_state
-from actorllama.native.state_layout import SectionKind
+from actorllama.native.state_blocks import join_state, split_state
+from actorllama.native.state_parts import StateParts
+from actorllama.native.state_reader import SectionKind
 
 __all__ = ["LayoutCutter"]
 
