@@ -93,7 +93,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
     async def init(self, ctx: Context) -> InitOutcome:
         """Open the tiers; a disk tier that cannot be opened refuses the start."""
         self._context = ctx
-        self._store = await trio.to_thread.run_sync(self._open)
+        self._store = self._open() if self._root is None else await trio.to_thread.run_sync(self._open)
         return Ready()
 
     def _open(self) -> SnapshotStore:

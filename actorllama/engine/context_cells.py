@@ -44,6 +44,7 @@ class ContextCells:
         namespace: str,
         block_tokens: int,
         n_reuse: int,
+        shares: bool,
         cutter: StateCutter,
         can_restore: bool,
     ) -> None:
@@ -54,6 +55,7 @@ class ContextCells:
             namespace: Of all its states.
             block_tokens: Tokens of a block in the cache.
             n_reuse: Tokens that a prompt must have in common with something to use it.
+            shares: Whether a prompt may begin with cells that another turn computed.
             cutter: Takes states of this context apart.
             can_restore: Whether a restored state is the one that was saved.
         """
@@ -65,6 +67,7 @@ class ContextCells:
         self._live = LiveCells(is_sliceable=not cutter.needs_boundary)
         self._block_tokens = block_tokens
         self._n_reuse = n_reuse
+        self._shares = shares
         self._can_restore = can_restore
 
     @property
@@ -91,9 +94,14 @@ class ContextCells:
         if statistics.n_prefilled >= _N_MEASURED:
             self.token_s = statistics.prefill_s / statistics.n_prefilled
 
-    def find(self, prefix: Prefix) -> LiveMatch | None:
-        """Find the free sequence that begins most like a prompt."""
-        return self._usable(self._live.find(prefix, self._slots.free_ids, n_most=len(prefix.tokens)), prefix)
+    def find(self, taken: TakenTurn) -> LiveMatch | None:
+        """Find the free sequence that begins most like a turn's prompt, if that is worth it."""
+        prefix, goes_on = taken.prefix, taken.message.request.goes_on
+        if not (self._shares or goes_on):
+            return None
+        match = self._live.find(prefix, self._slots.free_ids, n_most=len(prefix.tokens))
+        n_least = 1 if goes_on else min(self._n_reuse, len(prefix.tokens))
+        return match if match is not None and match.n_cells >= n_least else None
 
     def find_leader(self, prefix: Prefix, running: Iterable[TakenTurn]) -> Leader | None:
         """Find the running turn that has most of a prompt still to compute; it may be past that already."""
@@ -113,7 +121,7 @@ class ContextCells:
 
     def lease(self, taken: TakenTurn) -> int:
         """Give a turn a sequence; return how many of the cells there are its first."""
-        match = self.find(taken.prefix)
+        match = self.find(taken)
         n_restored = taken.restore.n_cells if taken.restore is not None else 0
         if match is not None and match.n_cells >= n_restored:
             taken.seq_id = self._slots.lease(match.seq_id)
@@ -180,9 +188,3 @@ class ContextCells:
 
     def _prefix(self, tokens: tuple[int, ...]) -> Prefix:
         return Prefix.of(self.namespace, tokens, block_tokens=self._block_tokens)
-
-    def _usable(self, match: LiveMatch | None, prefix: Prefix) -> LiveMatch | None:
-        """Leave a beginning alone that is too short to matter, unless it is all that can be had."""
-        if match is None or (match.n_cells < self._n_reuse and match.n_cells < len(prefix.tokens)):
-            return None
-        return match

@@ -206,6 +206,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             namespace=opened.namespace,
             block_tokens=self._spec.cache_options.block_tokens,
             n_reuse=self._spec.engine_options.n_reuse,
+            shares=self._spec.engine_options.prefix_cache,
             cutter=opened.context.cutter,
             can_restore=verdict.level != "recomputed",
         )

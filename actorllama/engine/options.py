@@ -36,6 +36,10 @@ class EngineOptions:
         at_least=0.0,
         at_most=1.0,
     )
+    prefix_cache: bool = option(
+        True,
+        doc="Whether prompts may begin with cells that other turns computed; kept turns resume anyway.",
+    )
     n_reuse: int = option(
         32,
         doc="Tokens that a prompt must have in common with something saved before that is used.",

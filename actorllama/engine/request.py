@@ -33,6 +33,11 @@ class TurnRequest:
     """Tokens of ``prompt``, from the first on, that earlier turns of a conversation had or chose."""
 
     @property
+    def goes_on(self) -> bool:
+        """Whether this continues an earlier turn: its cells matter for exactness, not only for time."""
+        return self.record is not None or self.n_said > 0
+
+    @property
     def n_reusable(self) -> int:
         """Cells that can be had without computing them, at most.
 

@@ -172,16 +172,18 @@ class TurnDesk:
 
     def _look(self, taken: TakenTurn) -> None:
         n_most = len(taken.prefix.tokens)
-        match = self._cells.find(taken.prefix)
+        match = self._cells.find(taken)
         n_had = match.n_cells if match is not None else 0
         taken.phase = "ready"
-        if n_had == n_most or self._exactness == "recomputed":
+        request = taken.message.request
+        options = self._spec.engine_options
+        is_wanted = options.prefix_cache or request.goes_on
+        if n_had == n_most or not is_wanted or self._exactness == "recomputed":
             return
         if taken.may_follow and self._follow(taken, n_had):
             return
         # What goes on from an earlier turn takes every cell of it; what only begins alike, enough of them.
-        request = taken.message.request
-        n_more = 1 if request.record is not None or request.n_said else self._spec.engine_options.n_reuse
+        n_more = 1 if request.goes_on else options.n_reuse
         if n_most - n_had >= n_more and self._find(self._question(taken, n_had, n_had + n_more)):
             taken.phase = "looking"
 
@@ -193,7 +195,8 @@ class TurnDesk:
             tokens=taken.message.request.prompt[: n_most + 1],
             n_had=n_had,
             n_least=n_least,
-            token_s=self._cells.token_s,
+            # What goes on from an earlier turn is restored whatever it costs: recomputed it is not the same.
+            token_s=None if taken.message.request.goes_on else self._cells.token_s,
             cutter=self._cells.cutter,
             reply_to=self._reply_to,
         )
@@ -255,7 +258,7 @@ class TurnDesk:
                 n_live=n_live,
                 restore=taken.restore,
                 keep=request.keep,
-                save_from=self._cells.save_from(taken) if self._exactness != "recomputed" else None,
+                save_from=self._cells.save_from(taken) if self._spec.engine_options.prefix_cache else None,
                 credit=None if stream is None else stream.window,
             )
         )

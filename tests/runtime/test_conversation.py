@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from actorllama import demo
-from actorllama.engine import ChatTemplate, Message, messages_from
+from actorllama import Config, demo
+from actorllama.engine import ChatTemplate, EngineOptions, Message, messages_from
 from actorllama.errors import ContextFull, RequestError
 from actorllama.runtime import Conversation, Model, open_runtime
 from actorllama.runtime.conversation_prompt import new_text
@@ -32,8 +32,10 @@ ONLY_LAST = "[{{ messages[-1].content }}]"
 
 
 @asynccontextmanager
-async def open_demo(state_dir: Path | None = None) -> AsyncGenerator[Model, None]:
-    async with open_runtime(state_dir=state_dir) as rt:
+async def open_demo(
+    state_dir: Path | None = None, *, config: Config | None = None
+) -> AsyncGenerator[Model, None]:
+    async with open_runtime(config, state_dir=state_dir) as rt:
         yield await rt.load("demo", demo.model_path(), n_seq=2, ctx_per_seq=512, n_threads=1)
 
 
@@ -64,13 +66,22 @@ async def test_a_name_told_two_turns_ago_is_remembered_and_nothing_is_computed_t
 
 
 async def test_the_replies_are_those_of_a_conversation_without_a_cache() -> None:
+    """Each prompt of the other one is computed whole."""
     async with open_demo() as model:
         kept = model.conversation(temperature=0.0)
+        said = await say_all(kept)
+    async with open_demo(config=Config(engine=EngineOptions(prefix_cache=False))) as model:
+        for n_turns, tokens in enumerate(said):
+            past = kept.messages[: 2 * n_turns + 1]
+            whole = await model.complete(messages=past, max_tokens=40, temperature=0.0)
+            assert (whole.tokens, whole.usage.n_cached) == (tokens, 0)
+
+
+async def test_a_conversation_that_is_not_kept_has_no_key_and_goes_on_all_the_same() -> None:
+    async with open_demo() as model:
         plain = model.conversation(temperature=0.0, keep=False)
-        assert await say_all(kept) == await say_all(plain)
-        assert kept.messages == plain.messages
+        assert len(await say_all(plain)) == len(TOPICS)
         assert plain.resume_key is None
-        assert (await plain.say("Who am I?", max_tokens=3)).usage.n_cached == 0
 
 
 async def test_the_prompt_of_a_template_with_end_tokens_is_the_rendered_one() -> None:
@@ -137,7 +148,8 @@ async def test_a_reply_is_told_again_with_another_seed_from_the_boundary_before(
         other = await chat.regenerate(seed=7)
         assert (chat.n_turns, chat.messages[-1].content) == (2, other.text)
         assert other.tokens != second.tokens
-        assert other.usage.n_cached == second.usage.n_cached == first.usage.n_total - 1
+        assert second.usage.n_cached == first.usage.n_total - 1
+        assert other.usage.n_cached == other.usage.n_prompt - 2
         assert (other.seed, (await chat.regenerate()).seed) == (7, 8)
         assert (await chat.regenerate(seed=1)).tokens == second.tokens
 
@@ -151,7 +163,7 @@ async def test_a_turn_has_its_own_seed_and_sampler_whatever_was_restored() -> No
             await chat.say("more", max_tokens=20, seed=5, dry_multiplier=0.8) for chat in (kept, plain)
         ]
     assert (one.tokens, one.text, one.n_draws) == (two.tokens, two.text, two.n_draws)
-    assert (one.usage.n_cached > 0, two.usage.n_cached) == (True, 0)
+    assert (one.usage.n_cached > 0, one.exactness, two.exactness) == (True, "exact", "exact")
 
 
 async def test_two_conversations_side_by_side_do_not_meet() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 import trio
 
 from actorllama import demo
 from actorllama.errors import ContextFull, RequestError, SnapshotMismatch, SnapshotNotFound
-from actorllama.runtime import Model, SamplingOptions, open_runtime
+from actorllama.runtime import LoadOptions, Model, SamplingOptions, open_runtime
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
 
@@ -29,9 +30,12 @@ GRAMMAR: SamplingOptions = {**CHAIN, "grammar": "root ::= [a-z ]+"}
 
 
 @asynccontextmanager
-async def open_demo(state_dir: Path | None = None, *, n_seq: int = 4) -> AsyncGenerator[Model, None]:
+async def open_demo(
+    state_dir: Path | None = None, **options: Unpack[LoadOptions]
+) -> AsyncGenerator[Model, None]:
+    settings: LoadOptions = {"n_seq": 4, "ctx_per_seq": 512, "n_threads": 1, **options}
     async with open_runtime(state_dir=state_dir) as rt:
-        yield await rt.load("demo", demo.model_path(), n_seq=n_seq, ctx_per_seq=512, n_threads=1)
+        yield await rt.load("demo", demo.model_path(), **settings)
 
 
 @asynccontextmanager
@@ -45,6 +49,16 @@ def flip_byte(root: Path, key: str, *, at: int) -> None:
     data = bytearray(file.read_bytes())
     data[at] ^= 1
     file.write_bytes(data)
+
+
+def damage_rows(root: Path, *, spare: str) -> int:
+    files = [path for path in (root / "snapshots").rglob("*") if path.is_file() and path.stat().st_size > 500]
+    rows = [path for path in files if spare not in path.name]
+    for path in rows:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    return len(rows)
 
 
 @pytest.mark.parametrize("options", [CHAIN, GRAMMAR], ids=["chain", "grammar"])
@@ -130,11 +144,21 @@ async def test_without_keep_there_is_no_key_and_an_unknown_key_is_told() -> None
         assert (await model.complete("hello", max_tokens=3)).finish_reason == "length"
 
 
+async def test_a_turn_goes_on_among_another_number_of_sequences(tmp_path: Path) -> None:
+    async with open_demo(tmp_path) as model:
+        whole = await model.complete("Once there was", max_tokens=15, **CHAIN)
+        first = await model.complete("Once there was", max_tokens=5, keep=True, **CHAIN)
+    assert first.resume_key is not None
+    async with open_demo(tmp_path, n_seq=2) as model:
+        rest = await model.resume(first.resume_key, max_tokens=10)
+    assert (first.tokens + rest.tokens, rest.exactness) == (whole.tokens, "exact")
+
+
 async def test_a_key_of_another_layout_is_refused(tmp_path: Path) -> None:
     async with open_demo(tmp_path) as model:
         first = await model.complete("Once there was", max_tokens=5, keep=True)
     assert first.resume_key is not None
-    async with open_demo(tmp_path, n_seq=2) as model:
+    async with open_demo(tmp_path, flash_attention=True) as model:
         with pytest.raises(SnapshotMismatch):
             await model.resume(first.resume_key)
 
@@ -156,7 +180,19 @@ async def test_logprobs_are_those_of_the_model_before_any_sampler() -> None:
     assert biased.logprobs[0].top == greedy.logprobs[0].top
 
 
-@pytest.mark.parametrize("cut", [0, 10, 5000, -1])
+async def test_a_turn_whose_rows_are_damaged_is_computed_again_and_says_so(tmp_path: Path) -> None:
+    async with open_demo(tmp_path) as model:
+        whole = await model.complete("Once there was", max_tokens=30, **CHAIN)
+        first = await model.complete("Once there was", max_tokens=20, keep=True, **CHAIN)
+    assert first.resume_key is not None
+    assert damage_rows(tmp_path, spare=first.resume_key) > 0
+    async with open_demo(tmp_path) as model:
+        rest = await model.resume(first.resume_key, max_tokens=10)
+    assert (rest.exactness, rest.usage.n_cached) == ("recomputed", 0)
+    assert first.tokens + rest.tokens == whole.tokens
+
+
+@pytest.mark.parametrize("cut", [0, 10, 400, -1])
 async def test_a_damaged_file_is_a_miss_and_the_next_turn_works(tmp_path: Path, cut: int) -> None:
     async with open_demo(tmp_path) as model:
         first = await model.complete("Once there was", max_tokens=5, keep=True)
