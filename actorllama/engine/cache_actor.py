@@ -29,8 +29,9 @@ from actorllama.errors import CacheError, TierFull
 from actorllama.kvcache import (
     CacheOptions,
     DiskTier,
+    Found,
     Hit,
-    How,
+    PutReport,
     RamTier,
     Snapshot,
     SnapshotStore,
@@ -68,7 +69,7 @@ class Written:
     """A write to the disk tier has ended, one way or the other."""
 
     job: WriteJob
-    outcome: How | CacheError
+    outcome: PutReport | CacheError
 
 
 CacheNotice: TypeAlias = KeepSnapshot | Written | Exit
@@ -138,26 +139,29 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
 
     async def terminate(self, reason: ExitReason) -> None:
         """Write what waits."""
-        while (job := self._store.write_behind()) is not None:
+        job = self._writing or self._store.write_behind()  # what its writer has done already is adopted
+        while job is not None:
             outcome = await trio.to_thread.run_sync(job.run)
             with suppress(CacheError):
                 self._store.finish(job, outcome)
+            job = self._store.write_behind()
 
-    def _finish(self, job: WriteJob, outcome: How | CacheError) -> None:
+    def _finish(self, job: WriteJob, outcome: PutReport | CacheError) -> None:
         self._writing = None
         with suppress(CacheError):
             self._store.finish(job, outcome)
 
     async def _find(self, key: str) -> Hit | None:
-        hit = self._store.get_ram(key)
+        found = self._store.get_ram(key)
         disk = self._store.disk
-        if hit is not None or disk is None:
-            return hit
-        snapshot = await trio.to_thread.run_sync(disk.get, key)
-        if snapshot is None:
+        if found is None and disk is not None:
+            entry = await trio.to_thread.run_sync(disk.get, key)
+            if entry is not None:
+                self._store.promote(entry)
+                found = Found(entry=entry, tier="disk")
+        if found is None or not isinstance(found.entry, Snapshot) or found.entry.kv is None:
             return None
-        self._store.promote(snapshot)
-        return Hit(snapshot=snapshot, tier="disk")
+        return Hit(snapshot=found.entry, tier=found.tier)
 
     async def _write_next(self) -> None:
         if self._writing is not None or (job := self._store.write_behind()) is None:

@@ -1,9 +1,12 @@
 """Saved sequence states: what a snapshot is, and the places where snapshots live.
 
-**What lives here.** `Snapshot`: a turn boundary as a frozen value, and its bytes (`decode`, ``header.py``).
-`RamTier`: a budget, pins, eviction with ageing. `DiskTier`: files under a root that several processes may
-share (``publish.py`` is the protocol, ``directory.py`` the index, ``reserve.py`` the quota, ``sweep.py``
-the clearing up, ``reading.py`` the doubt). `SnapshotStore`: both behind one face, with write-behind.
+**What lives here.** Entries: `Block` and `Boundary` have the rows of a state, cut so that states that begin
+alike share them; their keys are a hash chain (``chain.py``). `Snapshot`: a turn boundary that somebody can
+resume. All are frozen values; `decode` reads their bytes back (``header.py``, ``meta.py``, ``payload.py``).
+`RamTier`: a budget, pins, and a policy that says what goes (``policy.py``). `DiskTier`: files under a root
+that several processes may share (``publish.py`` is the protocol, ``directory.py`` the index, ``reserve.py``
+the quota, ``sweep.py`` the clearing up, ``reading.py`` the doubt). `SnapshotStore`: both behind one face,
+with write-behind by whole jobs (``write_queue.py``, ``jobs.py``). `PrefixIndex`: what of a prompt is stored.
 `Codec`: fewer bytes for the same state; its library is loaded by whoever asks for it, never by this door.
 `FileSystem`: the seam to the system, so that tests can fail or die at any call.
 
@@ -11,8 +14,8 @@ the clearing up, ``reading.py`` the doubt). `SnapshotStore`: both behind one fac
 may be used by any thread of any process. A cache is a cache: what is damaged, foreign or unreadable is a
 miss, an event, and a quarantined file. Nothing that was announced is lost by the death of a process at
 any step; nothing is restored that does not have its digests. Tiers never exceed their limit, and count
-every byte. Content is addressed by (namespace, tokens, sampler): the caller's namespace must name
-everything that shapes KV.
+every byte; they let a leaf go before its root. A snapshot on disk never lacks its rows unless they were
+evicted later. All content is addressed within a namespace, which must name everything that shapes KV.
 
 **What it may import.** ``errors``, ``options``, ``telemetry``, attrs, numpy, the codecs' libraries. Not trio,
 not ``llama_cpp``, not ``native``: bytes in, bytes out, and synchronous. What KV bytes must look like for
@@ -23,28 +26,44 @@ comes second verifies and adopts. The files are the only truth; an index beside 
 diskcache has) would be a second one to keep in step. No mmap: a file cut short under a mapping is a
 SIGBUS. No pickle: bytes from a disk are never trusted. No retry of a failed fsync. Names are added by
 linking, which cannot overwrite, and everything that takes a published name away holds the root's lock
-and looks once more first. blake2b rather than a CRC, for a digest is also what a MAC can be made of.
+and looks once more first. xxh3 finds accidents at the speed of memory; against ill will there is a MAC
+key, and then every digest is keyed blake2b. Names tell kind and parent: an index is listed, not read.
 
-**Read next.** ``snapshot.py``, ``header.py``; then ``publish.py`` and ``directory.py``; ``store.py`` last.
+**Read next.** ``chain.py``, ``block.py``, ``snapshot.py``, ``header.py``; then ``publish.py`` and
+``directory.py``; ``store.py`` last.
 """
 
 from __future__ import annotations
 
+from actorllama.kvcache.block import Block
+from actorllama.kvcache.boundary import Boundary
+from actorllama.kvcache.chain import Chain, block_key, boundary_key, chain_of, root_key
 from actorllama.kvcache.codec import CODECS, Codec, codec_named
 from actorllama.kvcache.codec_span import ElementKind, RowSpan
+from actorllama.kvcache.decoding import StoredEntry, decode
 from actorllama.kvcache.disk import DiskTier
+from actorllama.kvcache.entry import Entry, EntryFacts, EntryKind
 from actorllama.kvcache.events import EVENTS
 from actorllama.kvcache.eviction import Candidate, plan_eviction
 from actorllama.kvcache.file_system import FileFacts, FileSystem
 from actorllama.kvcache.header import FORMAT_VERSION, HEADER_BYTES, SECTIONS, Buffer
+from actorllama.kvcache.hit import Found, Hit, Kept
+from actorllama.kvcache.jobs import ReadJob, WriteJob
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.owner import Owner
 from actorllama.kvcache.posix import PosixFileSystem
+from actorllama.kvcache.prefix_index import PrefixHit, PrefixIndex, TierName
 from actorllama.kvcache.publish import How
 from actorllama.kvcache.ram import RamTier
-from actorllama.kvcache.reports import CheckReport, DiskStatistics, RamStatistics, StoreStatistics
-from actorllama.kvcache.snapshot import Snapshot, content_key, decode
-from actorllama.kvcache.store import Hit, SnapshotStore, TierName, WriteJob
+from actorllama.kvcache.reports import (
+    CheckReport,
+    DiskStatistics,
+    PutReport,
+    RamStatistics,
+    StoreStatistics,
+)
+from actorllama.kvcache.snapshot import Snapshot, content_key
+from actorllama.kvcache.store import SnapshotStore
 
 __all__ = [
     "CODECS",
@@ -52,30 +71,47 @@ __all__ = [
     "FORMAT_VERSION",
     "HEADER_BYTES",
     "SECTIONS",
+    "Block",
+    "Boundary",
     "Buffer",
     "CacheOptions",
     "Candidate",
+    "Chain",
     "CheckReport",
     "Codec",
     "DiskStatistics",
     "DiskTier",
     "ElementKind",
+    "Entry",
+    "EntryFacts",
+    "EntryKind",
     "FileFacts",
     "FileSystem",
+    "Found",
     "Hit",
     "How",
+    "Kept",
     "Owner",
     "PosixFileSystem",
+    "PrefixHit",
+    "PrefixIndex",
+    "PutReport",
     "RamStatistics",
     "RamTier",
+    "ReadJob",
     "RowSpan",
     "Snapshot",
     "SnapshotStore",
     "StoreStatistics",
+    "StoredEntry",
     "TierName",
     "WriteJob",
+    "block_key",
+    "boundary_key",
+    "chain_of",
     "codec_named",
     "content_key",
     "decode",
     "plan_eviction",
+    "root_key",
 ]

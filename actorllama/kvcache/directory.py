@@ -9,16 +9,16 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
-from actorllama.errors import SnapshotCorrupt, SnapshotMismatch
+from actorllama.kvcache.entry import Entry, EntryFacts
 from actorllama.kvcache.file_system import FileFacts, FileSystem
-from actorllama.kvcache.header import HEADER_BYTES, Header
 from actorllama.kvcache.layout import (
     LOCK,
     QUARANTINE,
     SHARDS,
     entry_name,
-    key_of_entry,
+    facts_of_name,
     owner_of_temporary,
+    plain_names,
     quarantine_name,
 )
 from actorllama.kvcache.owner import Owner
@@ -26,7 +26,7 @@ from actorllama.kvcache.owner import Owner
 __all__ = ["Directory", "FileKind", "KnownFile", "Temporary"]
 
 FileKind: TypeAlias = Literal["entry", "foreign", "temporary", "quarantined"]
-"""``foreign``: named like an entry, and its header is not one that this process can use."""
+"""``foreign``: named like an entry, and when it was read it was of another version or MAC key."""
 
 _SETTLED_S = 1.0  # a directory's time stamp ticks every few ms: believe it when it has stood this long
 
@@ -42,13 +42,14 @@ class KnownFile:
     n_bytes: int
     inode: int
     used_ns: int
+    facts: EntryFacts | None = None
+    """What its name says, if it is an entry or foreign."""
 
 
 @frozen(kw_only=True)
 class Temporary:
-    """An unfinished file, open for writing, that counts with its full length already."""
+    """An unfinished file that counts with its full length already."""
 
-    fd: int
     path: str
     inode: int
 
@@ -82,12 +83,31 @@ class Directory:
         self.files = files
         self.mac_key = mac_key
         self._shards: dict[str, _Shard] = {}
+        self._foreign: dict[str, int] = {}  # path -> inode of what was read and could not be used
 
     # -- what is there -------------------------------------------------------------------------
 
-    def path_of(self, key: str) -> str:
-        """Give the path of a key's file, whether or not it exists."""
-        return f"{self.root}/{entry_name(key)}"
+    def path_of(self, entry: Entry | EntryFacts) -> str:
+        """Give the path of an entry's file, whether or not it exists."""
+        return f"{self.root}/{entry_name(entry)}"
+
+    def paths_of(self, key: str) -> Iterator[str]:
+        """Give the paths that a key's file may have, the likely ones first.
+
+        A boundary's name has more in it than its key, so it is looked up in its directory.
+
+        Raises:
+            OSError: The directory cannot be read. A missing one is empty.
+
+        Cost: for a boundary a call of ``stat``; if its directory has changed, one per file in it.
+        """
+        for name in plain_names(key):
+            yield f"{self.root}/{name}"
+        self._refresh_or_drop(key[:2])
+        shard = self._shards.get(key[:2])
+        if shard is not None:
+            found = [one for one in shard.files.values() if one.key == key and one.facts is not None]
+            yield from (one.path for one in found if one.facts is not None and one.facts.kind == "boundary")
 
     def known(self) -> Iterator[KnownFile]:
         """Give all files that the last refresh found."""
@@ -105,18 +125,26 @@ class Directory:
         Raises:
             OSError: A directory cannot be read. A missing one is empty.
 
-        Cost: 257 calls of ``stat`` (0.5 ms); in each shard that changed one per file, and the header of
-        each new file is read.
+        Cost: 257 calls of ``stat`` (0.5 ms), and one per file in each directory that changed. No file is
+        opened.
         """
         for name in (*SHARDS, QUARANTINE):
-            try:
-                self._refresh_shard(name)
-            except (FileNotFoundError, NotADirectoryError):
-                self._shards.pop(name, None)
+            self._refresh_or_drop(name)
 
     def forget(self, path: str) -> None:
         """Have the next refresh read a file's directory again, whatever its time stamp says."""
         self._shards.pop(path.rsplit("/", 2)[1], None)
+
+    def note_foreign(self, path: str, *, inode: int) -> None:
+        """Count a file as foreign from now on, until another is under its name."""
+        self._foreign[path] = inode
+        self.forget(path)
+
+    def _refresh_or_drop(self, name: str) -> None:
+        try:
+            self._refresh_shard(name)
+        except (FileNotFoundError, NotADirectoryError):
+            self._shards.pop(name, None)
 
     def _refresh_shard(self, name: str) -> None:
         path = f"{self.root}/{name}"
@@ -127,8 +155,7 @@ class Directory:
         if old is not None and is_same and old.is_settled:
             return
         seen_at_s = old.seen_at_s if old is not None and is_same else now_s
-        known = old.files if old is not None else {}
-        found = {one.name: self._know(path, one, known.get(one.name)) for one in self.files.scan(path)}
+        found = {one.name: self._know(path, one) for one in self.files.scan(path)}
         files = {file_name: one for file_name, one in found.items() if one is not None}
         self._shards[name] = _Shard(
             inode=facts.st_ino,
@@ -140,44 +167,29 @@ class Directory:
             used_bytes=sum({one.inode: one.n_bytes for one in files.values()}.values()),
         )
 
-    def _know(self, directory: str, facts: FileFacts, old: KnownFile | None) -> KnownFile | None:
+    def _know(self, directory: str, facts: FileFacts) -> KnownFile | None:
         path = f"{directory}/{facts.name}"
         owner = owner_of_temporary(facts.name)
-        key = facts.name.removeprefix(".").partition(".")[0]
+        told = facts_of_name(facts.name)
         kind: FileKind
         if owner is not None:
             kind = "temporary"
         elif directory.endswith(QUARANTINE):
-            kind = "quarantined"
-        elif key_of_entry(facts.name) is None:
+            kind, told = "quarantined", None
+        elif told is None:
             return None  # not ours: neither counted nor touched
-        elif old is not None and (old.kind, old.inode, old.n_bytes) == ("entry", facts.inode, facts.n_bytes):
-            kind = "entry"
         else:
-            kind = self._classify(path, key, facts.n_bytes)
+            kind = "foreign" if self._foreign.get(path) == facts.inode else "entry"
         return KnownFile(
             path=path,
             kind=kind,
-            key=key,
+            key=told.key if told else facts.name.removeprefix(".").partition(".")[0],
             owner=owner,
             n_bytes=facts.n_bytes,
             inode=facts.inode,
             used_ns=facts.used_ns,
+            facts=told,
         )
-
-    def _classify(self, path: str, key: str, n_bytes: int) -> FileKind:
-        """Judge a file by its header alone; the payload is checked when it is read."""
-        try:
-            fd = self.files.open(path, os.O_RDONLY)
-            try:
-                data = bytearray(HEADER_BYTES)
-                n_read = self.read_fully(fd, memoryview(data))
-            finally:
-                self.close(fd)
-            header = Header.parse(memoryview(data)[:n_read], mac_key=self.mac_key, path=path)
-        except (OSError, SnapshotCorrupt, SnapshotMismatch):
-            return "foreign"
-        return "entry" if (header.key, header.n_bytes) == (key, n_bytes) else "foreign"
 
     # -- changes -------------------------------------------------------------------------------
 
@@ -229,21 +241,21 @@ class Directory:
             fd = self.files.open(path, flags)
         try:
             self.files.truncate(fd, n_bytes)
-            return Temporary(fd=fd, path=path, inode=self.files.fstat(fd).st_ino)
+            return Temporary(path=path, inode=self.files.fstat(fd).st_ino)
         except OSError:
-            self.close(fd)
             with contextlib.suppress(OSError):
                 self.files.unlink(path)
             raise
+        finally:
+            self.close(fd)
 
-    def quarantine(self, key: str, *, inode: int) -> bool:
+    def quarantine(self, path: str, *, inode: int) -> bool:
         """Set a damaged file aside, if it is still the one that was read; the caller holds it open.
 
         Returns:
             Whether it is out of the way: ``False`` if the system does not let us (a read-only root).
         """
-        path = self.path_of(key)
-        aside = f"{self.root}/{quarantine_name(key)}"
+        aside = f"{self.root}/{quarantine_name(path.rpartition('/')[2][:32])}"
         try:
             with self.locked():
                 if self.files.stat(path).st_ino != inode:
@@ -257,19 +269,18 @@ class Directory:
             return False
         return True
 
-    def withdraw(self, key: str, *, inode: int) -> None:
+    def withdraw(self, path: str, *, inode: int) -> None:
         """Take a file back whose publishing did not succeed, if it is still the one that was written."""
         with contextlib.suppress(OSError), self.locked():
-            if self.files.stat(self.path_of(key)).st_ino == inode:
-                self.files.unlink(self.path_of(key))
+            if self.files.stat(path).st_ino == inode:
+                self.files.unlink(path)
 
-    def remove(self, key: str) -> bool:
-        """Remove a key's file; ``False`` if there is none.
+    def remove(self, path: str) -> bool:
+        """Remove an entry's file; ``False`` if there is none.
 
         Raises:
             OSError: The system does not let us.
         """
-        path = self.path_of(key)
         try:
             self.files.stat(path)  # a lookup first: a missing root is not made just to find nothing in it
             with self.locked():

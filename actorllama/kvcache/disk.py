@@ -1,15 +1,19 @@
-"""The disk tier: snapshots in files, under one root that several processes may share."""
+"""The disk tier: entries in files, under one root that several processes may share."""
 
 from __future__ import annotations
 
 import errno
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from actorllama.errors import CacheError, SnapshotCorrupt, SnapshotMismatch, TierFull
+from actorllama.kvcache.codec import codec_named
+from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.directory import Directory, KnownFile
+from actorllama.kvcache.entry import Entry, EntryFacts
 from actorllama.kvcache.events import (
     DISK_SWEPT,
     ENTRY_EVICTED,
@@ -18,16 +22,15 @@ from actorllama.kvcache.events import (
     ENTRY_REFUSED,
     PUT_FAILED,
 )
+from actorllama.kvcache.fields import is_key
 from actorllama.kvcache.file_system import FileSystem
 from actorllama.kvcache.header import Buffer, mac_key_id
-from actorllama.kvcache.layout import is_key
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.posix import PosixFileSystem
 from actorllama.kvcache.publish import How, publish
-from actorllama.kvcache.reading import read_entry
-from actorllama.kvcache.reports import CheckReport, DiskStatistics
+from actorllama.kvcache.reading import mark_used, read_entry, read_file
+from actorllama.kvcache.reports import CheckReport, DiskStatistics, PutReport
 from actorllama.kvcache.reserve import Limits
-from actorllama.kvcache.snapshot import Snapshot
 from actorllama.kvcache.sweep import sweep
 from actorllama.kvcache.tally import Tally
 from actorllama.telemetry import Bus
@@ -38,11 +41,12 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class DiskTier:
-    """Keeps snapshots in files, each published whole or not at all, within a limit for the whole root.
+    """Keeps entries in files, each published whole or not at all, within a limit for the whole root.
 
     A file that is damaged, cut off, foreign or unreadable is a miss and an event, never an answer and
     never an error; a damaged one is quarantined. What is used longest ago goes first when room is
-    needed; the lock of the root is held only while names are taken away or room is reserved.
+    needed, and of a chain that was used together, the last before the first; the lock of the root is held
+    only while names are taken away or room is reserved.
 
     Owner: any thread of any process. Every method may wait for the disk: call it from a worker thread.
     """
@@ -52,6 +56,7 @@ class DiskTier:
         root: str | os.PathLike[str],
         *,
         limit_bytes: int,
+        codec: str = "none",
         temporary_age_s: float = CacheOptions().temporary_age_s,
         mac_key: bytes | None = None,
         bus: Bus | None = None,
@@ -60,8 +65,9 @@ class DiskTier:
         """Remember where; the first call that needs the index reads it.
 
         Args:
-            root: The directory; made with mode 0700 when the first snapshot is put.
+            root: The directory; made with mode 0700 when the first entry is put.
             limit_bytes: Most bytes of all files under the root, whoever wrote them.
+            codec: What payloads of blocks and boundaries are written with; read is what is there.
             temporary_age_s: An unfinished file older than this is swept even if its owner lives.
             mac_key: 16 to 64 secret bytes for a root that others can write to: a file that was not
                 signed with it is a miss.
@@ -69,11 +75,12 @@ class DiskTier:
             files: The system; the real one by default.
 
         Raises:
-            ValueError: The limit is negative, or the key has not 16 to 64 bytes.
+            ValueError: The limit is negative, the key has not 16 to 64 bytes, or there is no such codec.
         """
         if limit_bytes < 0:
             raise ValueError(f"limit_bytes must be at least 0: {limit_bytes}")
         mac_key_id(mac_key)
+        self.codec = codec_named(codec).name
         self.root = os.path.abspath(root)  # noqa: PTH100 (paths are strings here, for speed)
         self.limit_bytes = limit_bytes
         self._limits = Limits(limit_bytes=limit_bytes, temporary_age_s=temporary_age_s)
@@ -86,8 +93,8 @@ class DiskTier:
         """Name the root."""
         return f"<DiskTier {self.root}, at most {self.limit_bytes} bytes>"
 
-    def put(self, snapshot: Snapshot) -> How:
-        """Publish a snapshot.
+    def put(self, entry: Entry) -> How:
+        """Publish an entry.
 
         Returns:
             ``published``; ``adopted`` if a sound file was there (only its digests were computed);
@@ -97,48 +104,114 @@ class DiskTier:
             TierFull: The limit, or the disk, leaves no room.
             CacheError: The system refused; nothing that was published is lost by it.
 
-        Cost: a blake2b and a write of all bytes, two or three fsyncs.
+        Cost: a digest and a write of all bytes, two or three fsyncs.
+        """
+        return self.put_all((entry,)).hows[entry.key]
+
+    def put_all(self, entries: Sequence[Entry], *, above: Sequence[str] = ()) -> PutReport:
+        """Publish the entries of a state together.
+
+        Args:
+            entries: In the order in which they get their names: blocks root first, the boundary, the
+                snapshot. Whoever dies meanwhile leaves none without those before it.
+            above: Keys of the blocks before them, root first, that are there already: used with them.
+
+        Raises:
+            TierFull: The limit, or the disk, leaves no room for all of them.
+            CacheError: The system refused; some of the entries may be published.
+
+        Cost: a digest and a write of all bytes, an fsync for each entry, and one for each directory.
         """
         began_s = time.perf_counter()
-        facts = {"tier": "disk", "key": snapshot.key}
+        gone: list[str] = []
+        n_bytes = sum(entry.n_bytes for entry in entries)
         try:
-            how = self._publish(snapshot)
+            missing = self._mark_used(above)
+            with self._translated(needed_bytes=n_bytes):
+                hows = publish(
+                    self._directory,
+                    entries,
+                    encode=self._encode,
+                    used_ns=self._directory.files.now_ns() - len(above),
+                    limits=self._limits,
+                    on_gone=lambda one: gone.extend(self._on_gone(one)),
+                )
         except CacheError as exc:
             self._tally.add("failed")
-            self._bus.execute(PUT_FAILED, {"entry_bytes": snapshot.n_bytes}, {**facts, "error": str(exc)})
+            facts = {"tier": "disk", "key": entries[-1].key, "error": str(exc)}
+            self._bus.execute(PUT_FAILED, {"entry_bytes": n_bytes}, facts)
             raise
-        self._tally.add(how)
-        measured = {"entry_bytes": snapshot.n_bytes, "duration_s": time.perf_counter() - began_s}
-        self._bus.execute(ENTRY_PUBLISHED, measured, {**facts, "how": how})
-        return how
+        duration_s = time.perf_counter() - began_s
+        for entry in entries:
+            how = hows[entry.key]
+            self._tally.add(how)
+            measured = {"entry_bytes": entry.n_bytes, "duration_s": duration_s}
+            self._bus.execute(ENTRY_PUBLISHED, measured, {"tier": "disk", "key": entry.key, "how": how})
+        return PutReport(hows=hows, evicted=tuple(gone), missing=missing)
 
-    def get(self, key: str) -> Snapshot | None:
-        """Read a snapshot and note its use; ``None`` if there is none that can be trusted.
+    def get(self, key: str) -> StoredEntry | None:
+        """Read an entry and note its use; ``None`` if there is none that can be trusted.
 
-        Cost: a read and a blake2b of all bytes.
+        Cost: a read and a digest of all bytes.
         """
-        snapshot = self._read(key, is_use=True)[0] if is_key(key) else None
-        self._tally.add("misses" if snapshot is None else "hits")
-        return snapshot
+        return self._get(key, used_ns=self._directory.files.now_ns())
+
+    def get_chain(self, keys: Sequence[str], *, held: Collection[str] = ()) -> tuple[StoredEntry, ...]:
+        """Read entries that belong together, as far as they are there without a gap.
+
+        Their use is noted so that the last goes first when room is needed.
+
+        Args:
+            keys: Root first.
+            held: Those of them that need not be read.
+
+        Returns:
+            What was read, in order; it ends before the first that cannot be had.
+
+        Cost: as `get` for each that is read, and a ``touch`` for each other.
+        """
+        used_ns = self._directory.files.now_ns()
+        found: list[StoredEntry] = []
+        for depth, key in enumerate(keys):
+            if key in held:
+                mark_used(self._directory, key, used_ns=used_ns - depth)
+                continue
+            entry = self._get(key, used_ns=used_ns - depth)
+            if entry is None:
+                break
+            found.append(entry)
+        return tuple(found)
 
     def remove(self, key: str) -> bool:
-        """Remove a snapshot; ``False`` if there is none.
+        """Remove an entry; ``False`` if there is none.
 
         Raises:
             CacheError: The system refused.
         """
         with self._translated(needed_bytes=0):
-            return is_key(key) and self._directory.remove(key)
+            paths = self._directory.paths_of(key) if is_key(key) else ()
+            return sum(self._directory.remove(path) for path in paths) > 0
+
+    def listing(self) -> tuple[EntryFacts, ...]:
+        """List what the file names tell; no file is opened.
+
+        Raises:
+            CacheError: The root cannot be read.
+
+        Cost: a call of ``stat`` for each file of each directory that has changed since the last time.
+        """
+        with self._translated(needed_bytes=0):
+            self._directory.refresh()
+        known = self._directory.known()
+        return tuple(one.facts for one in known if one.kind == "entry" and one.facts is not None)
 
     def keys(self) -> tuple[str, ...]:
-        """List the keys of the files that this process could read, judged by their headers.
+        """List the keys of `listing`.
 
         Raises:
             CacheError: The root cannot be read.
         """
-        with self._translated(needed_bytes=0):
-            self._directory.refresh()
-        return tuple(one.key for one in self._directory.known() if one.kind == "entry")
+        return tuple(facts.key for facts in self.listing())
 
     def sweep(self) -> int:
         """Remove unfinished files of dead processes, and old ones; return how many went.
@@ -161,11 +234,11 @@ class DiskTier:
         Raises:
             CacheError: The root cannot be read.
 
-        Cost: a read and a blake2b of everything under the root.
+        Cost: a read and a digest of everything under the root.
         """
         n_swept = self.sweep()
         verdicts = [
-            self._read(one.key, is_use=False)[1]
+            self._judged(one.key, partial(self._read_file, one))[1]
             for one in self._directory.known()
             if one.kind in ("entry", "foreign")
         ]
@@ -209,22 +282,38 @@ class DiskTier:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _publish(self, snapshot: Snapshot) -> How:
-        def encode() -> list[Buffer]:
-            return snapshot.encode(mac_key=self._mac_key)
+    def _encode(self, entry: Entry) -> Sequence[Buffer]:
+        return entry.encode(mac_key=self._mac_key, codec=self.codec)
 
-        with self._translated(needed_bytes=snapshot.n_bytes):
-            return publish(self._directory, snapshot.key, encode, limits=self._limits, on_gone=self._on_gone)
+    def _mark_used(self, above: Sequence[str]) -> tuple[str, ...]:
+        """Note the use of blocks that others need; return those that are not there."""
+        used_ns = self._directory.files.now_ns()
+        return tuple(
+            key
+            for depth, key in enumerate(above)
+            if not mark_used(self._directory, key, used_ns=used_ns - depth)
+        )
 
-    def _read(self, key: str, *, is_use: bool) -> tuple[Snapshot | None, str]:
+    def _get(self, key: str, *, used_ns: int) -> StoredEntry | None:
+        def read() -> StoredEntry:
+            return read_entry(self._directory, key, limit_bytes=self.limit_bytes, used_ns=used_ns)
+
+        entry = self._judged(key, read)[0] if is_key(key) else None
+        self._tally.add("misses" if entry is None else "hits")
+        return entry
+
+    def _read_file(self, one: KnownFile) -> StoredEntry:
+        return read_file(self._directory, one.path, one.key, limit_bytes=self.limit_bytes, used_ns=None)
+
+    def _judged(self, key: str, read: Callable[[], StoredEntry]) -> tuple[StoredEntry | None, str]:
         """Read a file, or say why not: absent, corrupt, foreign, unreadable."""
         try:
-            found = read_entry(self._directory, key, limit_bytes=self.limit_bytes, is_use=is_use)
+            found = read()
         except (FileNotFoundError, NotADirectoryError):
             return None, "absent"
         except SnapshotCorrupt as exc:
             self._tally.add("corrupt")
-            facts = {"key": key, "path": self._directory.path_of(key), "section": exc.section}
+            facts = {"key": key, "path": exc.path, "section": exc.section}
             self._bus.execute(ENTRY_QUARANTINED, {"n_entries": 1}, facts)
             verdict, error = "corrupt", str(exc)
         except SnapshotMismatch as exc:
@@ -237,15 +326,17 @@ class DiskTier:
         self._bus.execute(ENTRY_REFUSED, {"n_entries": 1}, {"tier": "disk", "key": key, "error": error})
         return None, verdict
 
-    def _on_gone(self, one: KnownFile) -> None:
+    def _on_gone(self, one: KnownFile) -> tuple[str, ...]:
+        """Count and tell what went; return its key if it was an entry."""
         if one.kind == "temporary":
             self._tally.add("swept")
             measured = {"n_entries": 1, "freed_bytes": one.n_bytes}
             self._bus.execute(DISK_SWEPT, measured, {"root": self.root})
-            return
+            return ()
         self._tally.add("evicted")
         self._tally.add("evicted_bytes", one.n_bytes)
         self._bus.execute(ENTRY_EVICTED, {"entry_bytes": one.n_bytes}, {"tier": "disk", "key": one.key})
+        return (one.key,) if one.kind == "entry" else ()
 
     @contextmanager
     def _translated(self, *, needed_bytes: int) -> Generator[None, None, None]:

@@ -6,6 +6,7 @@ from actorllama.telemetry import Event
 
 __all__ = [
     "DISK_SWEPT",
+    "ENTRY_DECLINED",
     "ENTRY_EVICTED",
     "ENTRY_PUBLISHED",
     "ENTRY_QUARANTINED",
@@ -20,21 +21,29 @@ ENTRY_PUBLISHED = Event(
     measurements=("entry_bytes", "duration_s"),
     metadata=("tier", "key", "how"),
     level="debug",
-    doc="A snapshot is safe in a tier. `how`: stored, published, adopted (it was there), replaced.",
+    doc="An entry is safe in a tier. `how`: stored, published, adopted (it was there), replaced. On disk, "
+    "`duration_s` is of all entries that were put together.",
 )
 ENTRY_EVICTED = Event(
     name=("kvcache", "entry", "evicted"),
     measurements=("entry_bytes",),
     metadata=("tier", "key"),
     level="debug",
-    doc="A snapshot made room for another.",
+    doc="An entry made room for another.",
+)
+ENTRY_DECLINED = Event(
+    name=("kvcache", "entry", "declined"),
+    measurements=("entry_bytes",),
+    metadata=("tier", "key"),
+    level="debug",
+    doc="An entry was not taken in: what would have had to go is worth more.",
 )
 ENTRY_REFUSED = Event(
     name=("kvcache", "entry", "refused"),
     measurements=("n_entries",),
     metadata=("tier", "key", "error"),
     level="warning",
-    doc="A saved snapshot could not be used, and the lookup is a miss: damaged, foreign, unreadable.",
+    doc="A saved entry could not be used, and the lookup is a miss: damaged, foreign, unreadable.",
 )
 ENTRY_QUARANTINED = Event(
     name=("kvcache", "entry", "quarantined"),
@@ -48,7 +57,7 @@ PUT_FAILED = Event(
     measurements=("entry_bytes",),
     metadata=("tier", "key", "error"),
     level="warning",
-    doc="A snapshot could not be saved in a tier; what was there before is as it was.",
+    doc="Entries could not be saved in a tier; what was there before is as it was.",
 )
 DISK_SWEPT = Event(
     name=("kvcache", "disk", "swept"),
@@ -58,15 +67,17 @@ DISK_SWEPT = Event(
 )
 WRITE_DROPPED = Event(
     name=("kvcache", "write", "dropped"),
-    measurements=("entry_bytes", "pending_bytes"),
-    metadata=("key",),
+    measurements=("n_entries", "job_bytes", "pending_bytes"),
+    metadata=("key", "reason"),
     level="warning",
-    doc="The disk tier is behind by as much as is allowed; this snapshot stays in RAM only.",
+    doc="A job for the disk was given up whole; what it holds stays in RAM only. `reason`: behind (too much "
+    "is pending), rootless (rows that it needs are nowhere). `key` is that of its last entry.",
 )
 
 EVENTS: tuple[Event, ...] = (
     ENTRY_PUBLISHED,
     ENTRY_EVICTED,
+    ENTRY_DECLINED,
     ENTRY_REFUSED,
     ENTRY_QUARANTINED,
     PUT_FAILED,

@@ -28,8 +28,8 @@ class FileSystem(Protocol):
     does. Any thread may call any method.
     """
 
-    def now_s(self) -> float:
-        """Wall clock in seconds since the epoch; it may jump."""
+    def now_ns(self) -> int:
+        """Wall clock in nanoseconds since the epoch; it may jump."""
         ...
 
     def monotonic_s(self) -> float:
@@ -84,8 +84,8 @@ class FileSystem(Protocol):
         """List the regular files of a directory."""
         ...
 
-    def touch(self, fd: int) -> None:
-        """Set a file's time of last use to now."""
+    def touch(self, fd: int, used_ns: int) -> None:
+        """Set a file's time of last use."""
         ...
 
     def mkdir(self, path: str) -> None:

@@ -26,9 +26,9 @@ class PosixFileSystem:
     proc = Path("/proc")
     """Where processes are listed; where it is missing, nobody can be judged."""
 
-    def now_s(self) -> float:
+    def now_ns(self) -> int:
         """Read the wall clock."""
-        return time.time()
+        return time.time_ns()
 
     def monotonic_s(self) -> float:
         """Read the clock that only goes forward."""
@@ -94,10 +94,9 @@ class PosixFileSystem:
                 if modes.S_ISREG(facts.st_mode):
                     yield FileFacts(entry.name, facts.st_size, facts.st_ino, facts.st_mtime_ns)
 
-    def touch(self, fd: int) -> None:
+    def touch(self, fd: int, used_ns: int) -> None:
         """Call ``futimens``."""
-        now_ns = time.time_ns()
-        os.utime(fd, ns=(now_ns, now_ns))
+        os.utime(fd, ns=(used_ns, used_ns))
 
     def mkdir(self, path: str) -> None:
         """Call ``mkdir``, mode 0700."""

@@ -6,23 +6,46 @@ import os
 import stat as modes
 
 from actorllama.errors import SnapshotCorrupt, SnapshotMismatch
+from actorllama.kvcache.decoding import StoredEntry, decode
 from actorllama.kvcache.directory import Directory
+from actorllama.kvcache.entry import Entry
 from actorllama.kvcache.header import HEADER_BYTES, Header
-from actorllama.kvcache.snapshot import Snapshot, decode
+from actorllama.kvcache.layout import entry_name
 
-__all__ = ["is_sound", "read_entry"]
+__all__ = ["is_sound", "mark_used", "read_entry", "read_file"]
 
 
-def read_entry(directory: Directory, key: str, *, limit_bytes: int, is_use: bool) -> Snapshot:
-    """Read and check the file of a key.
-
-    A damaged file is quarantined before the error is raised; its ``path`` says where it was.
+def read_entry(directory: Directory, key: str, *, limit_bytes: int, used_ns: int | None) -> StoredEntry:
+    """Read and check the file of a key, whatever its kind.
 
     Args:
         directory: The root.
         key: A well-formed key.
-        limit_bytes: No more than this is ever allocated.
-        is_use: Whether this keeps the file from eviction for longer.
+        limit_bytes: No more than this is ever allocated for the file, nor for what its codec makes of it.
+        used_ns: Time of this use; ``None`` if it is none and shall not keep the file from eviction.
+
+    Raises:
+        FileNotFoundError: There is none.
+        OSError: The system could not read it.
+        SnapshotCorrupt: As `read_file`.
+        SnapshotMismatch: As `read_file`.
+
+    Cost: as `read_file`, and a failed ``open`` for each kind that it is not.
+    """
+    for path in directory.paths_of(key):
+        try:
+            return read_file(directory, path, key, limit_bytes=limit_bytes, used_ns=used_ns)
+        except FileNotFoundError:
+            continue
+    raise FileNotFoundError(key)
+
+
+def read_file(
+    directory: Directory, path: str, key: str, *, limit_bytes: int, used_ns: int | None
+) -> StoredEntry:
+    """Read and check one file, which should be that of a key.
+
+    A damaged file is quarantined before the error is raised; its ``path`` says where it was.
 
     Raises:
         FileNotFoundError: There is none.
@@ -30,35 +53,57 @@ def read_entry(directory: Directory, key: str, *, limit_bytes: int, is_use: bool
         SnapshotCorrupt: It is damaged, cut off, or not ours.
         SnapshotMismatch: It is of another version or MAC key, or larger than the limit.
 
-    Cost: one read and one blake2b over the file.
+    Cost: one read and one digest over the file.
     """
-    path = directory.path_of(key)
     fd = directory.files.open(path, os.O_RDONLY)
     try:
         facts = directory.files.fstat(fd)
         try:
-            snapshot = _read(directory, fd, facts, key, limit_bytes)
+            entry = _read(directory, fd, facts, path, key, limit_bytes)
         except SnapshotCorrupt:
-            directory.quarantine(key, inode=facts.st_ino)  # while it is open, nothing else gets its inode
+            directory.quarantine(path, inode=facts.st_ino)  # while it is open, nothing else gets its inode
             raise
-        if is_use:
-            _touch(directory, fd)
+        except SnapshotMismatch:
+            directory.note_foreign(path, inode=facts.st_ino)
+            raise
+        if used_ns is not None:
+            _touch(directory, fd, used_ns)
     finally:
         directory.close(fd)
-    return snapshot
+    return entry
 
 
-def is_sound(directory: Directory, key: str, *, limit_bytes: int) -> bool:
-    """Tell whether a key's file exists and passes every check; a damaged one is quarantined."""
+def is_sound(directory: Directory, entry: Entry, *, limit_bytes: int, used_ns: int) -> bool:
+    """Tell whether an entry's file exists and passes every check; a damaged one is quarantined."""
+    path = directory.path_of(entry)
     try:
-        read_entry(directory, key, limit_bytes=limit_bytes, is_use=True)
+        read_file(directory, path, entry.key, limit_bytes=limit_bytes, used_ns=used_ns)
     except (OSError, MemoryError, SnapshotCorrupt, SnapshotMismatch):
         return False
     return True
 
 
-def _read(directory: Directory, fd: int, facts: os.stat_result, key: str, limit_bytes: int) -> Snapshot:
-    path = directory.path_of(key)
+def mark_used(directory: Directory, key: str, *, used_ns: int) -> bool:
+    """Note the use of a file that is not read; ``False`` if there is none."""
+    try:
+        for path in directory.paths_of(key):
+            try:
+                fd = directory.files.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+            try:
+                _touch(directory, fd, used_ns)
+            finally:
+                directory.close(fd)
+            return True
+    except OSError:
+        return False
+    return False
+
+
+def _read(
+    directory: Directory, fd: int, facts: os.stat_result, path: str, key: str, limit_bytes: int
+) -> StoredEntry:
     if not modes.S_ISREG(facts.st_mode):
         raise SnapshotCorrupt(key=key, path=path, section="file type")
     head = bytearray(HEADER_BYTES)
@@ -73,12 +118,16 @@ def _read(directory: Directory, fd: int, facts: os.stat_result, key: str, limit_
     data = bytearray(header.n_bytes)
     data[:HEADER_BYTES] = head
     n_read += directory.read_fully(fd, memoryview(data)[HEADER_BYTES:])
-    return decode(memoryview(data)[:n_read], mac_key=directory.mac_key, path=path)
+    whole = memoryview(data)[:n_read]
+    entry = decode(whole, mac_key=directory.mac_key, path=path, limit_bytes=limit_bytes)
+    if not path.endswith(entry_name(entry)):
+        raise SnapshotCorrupt(key=key, path=path, section="name")
+    return entry
 
 
-def _touch(directory: Directory, fd: int) -> None:
+def _touch(directory: Directory, fd: int, used_ns: int) -> None:
     """Note the use; where the root may only be read, eviction is not ours either."""
     try:
-        directory.files.touch(fd)
+        directory.files.touch(fd, used_ns)
     except OSError:
         return

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import frozen
 
-__all__ = ["CheckReport", "DiskStatistics", "RamStatistics", "StoreStatistics"]
+from actorllama.kvcache.publish import How
+
+__all__ = ["CheckReport", "DiskStatistics", "PutReport", "RamStatistics", "StoreStatistics"]
 
 
 @frozen(kw_only=True)
@@ -35,6 +39,8 @@ class RamStatistics:
     n_puts: int
     n_refused: int
     """Puts that found no room."""
+    n_declined: int
+    """Puts of what was worth less than what would have had to go."""
     n_evicted: int
     evicted_bytes: int
 
@@ -44,9 +50,9 @@ class DiskStatistics:
     """What the disk tier holds, whoever wrote it, and what this process did with it."""
 
     n_entries: int
-    """Files that this process could read."""
+    """Files named like an entry, unless this process has met them and could not use them."""
     n_foreign: int
-    """Files of other versions, other MAC keys, or damaged ones not yet met."""
+    """Files of other versions or other MAC keys that this process has met."""
     n_temporary: int
     """Files that some process is writing, or left behind."""
     n_quarantined: int
@@ -70,13 +76,25 @@ class DiskStatistics:
 
 
 @frozen(kw_only=True)
+class PutReport:
+    """What became of entries that were put on disk together."""
+
+    hows: Mapping[str, How]
+    """What happened to each, by key."""
+    evicted: tuple[str, ...] = ()
+    """Keys that went to make room."""
+    missing: tuple[str, ...] = ()
+    """Keys that should have been there already, and are not."""
+
+
+@frozen(kw_only=True)
 class StoreStatistics:
     """Both tiers, and what waits to be written."""
 
     ram: RamStatistics
     disk: DiskStatistics | None
     n_pending: int
-    """Snapshots that wait for the disk, the ones under way included."""
+    """Entries that wait for the disk, those under way included."""
     pending_bytes: int
     n_dropped: int
-    """Snapshots that were not queued because too much was pending."""
+    """Jobs for the disk that were given up whole: too much was pending, or rows they need are nowhere."""

@@ -1,9 +1,9 @@
-"""Room for a file that is to come: reserved within the limit, before its first byte is written."""
+"""Room for files that are to come: reserved within the limit, before their first byte is written."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
@@ -28,27 +28,27 @@ class Limits:
 
 def reserve(
     directory: Directory,
-    key: str,
+    wanted: Sequence[tuple[str, int]],
     *,
-    n_bytes: int,
     limits: Limits,
     on_gone: Callable[[KnownFile], None],
-) -> Temporary:
-    """Make room for a file, evicting if need be, and create it under a temporary name.
+) -> list[Temporary]:
+    """Make room for files, evicting if need be, and create them under temporary names.
 
-    The lock is held meanwhile, so that two processes do not both take the last room.
+    The lock is held meanwhile, so that two processes do not both take the last room; and the index is
+    read once for all of them.
 
     Args:
         directory: The root.
-        key: Whose file it will be.
-        n_bytes: Its length.
+        wanted: Key and length of each file.
         limits: The bounds.
         on_gone: Told of each file that was evicted or swept.
 
     Raises:
-        TierFull: Unfinished files of others leave no room for it, or it is larger than the limit.
-        OSError: The system refused.
+        TierFull: Unfinished files of others leave no room for them, or they are larger than the limit.
+        OSError: The system refused. None of them is left.
     """
+    n_bytes = sum(length for _, length in wanted)
     if n_bytes > limits.limit_bytes:
         raise TierFull(tier="disk", needed_bytes=n_bytes, limit_bytes=limits.limit_bytes)
     with directory.locked():
@@ -64,7 +64,21 @@ def reserve(
             with contextlib.suppress(FileNotFoundError):  # the whole root may be going
                 directory.files.unlink(one.path)
                 on_gone(one)
-        return directory.create(temporary_name(key, directory.files.owner()), n_bytes)
+        return _create(directory, wanted)
+
+
+def _create(directory: Directory, wanted: Sequence[tuple[str, int]]) -> list[Temporary]:
+    owner = directory.files.owner()
+    made: list[Temporary] = []
+    try:
+        for key, length in wanted:
+            made.append(directory.create(temporary_name(key, owner), length))
+    except OSError:
+        for one in made:
+            with contextlib.suppress(OSError):
+                directory.files.unlink(one.path)
+        raise
+    return made
 
 
 def _plan_fresh(directory: Directory, n_bytes: int, limit_bytes: int) -> list[KnownFile]:

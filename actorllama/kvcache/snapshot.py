@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from operator import index
-from typing import TypeGuard
+from typing import Literal
 
 from attrs import Factory, field, frozen
 
-from actorllama.errors import SnapshotCorrupt, SnapshotMismatch
-from actorllama.kvcache.header import HEADER_BYTES, Buffer, Header
+from actorllama.errors import SnapshotMismatch
+from actorllama.kvcache.chain import TOKEN_BYTES, Chain, chain_of, pack_tokens
+from actorllama.kvcache.fields import (
+    buffer_size,
+    check_tokens,
+    check_worth,
+    flat,
+    is_count,
+    require,
+    show_tokens,
+    token_ids,
+)
+from actorllama.kvcache.header import Buffer
+from actorllama.kvcache.meta import Facts, float_fact, int_fact, text_fact
+from actorllama.kvcache.payload import seal, sealed_bytes
 
-__all__ = ["Snapshot", "content_key", "decode"]
+__all__ = ["Snapshot", "content_key"]
 
-_TOKEN_MAX = (1 << 31) - 1
 _N_TOKENS_MAX = 1 << 24
 _LABEL_MAX = 1000  # characters; JSON writes each in at most 12 bytes
 _NAMESPACE = re.compile(r"[0-9a-f]{1,128}")
@@ -38,20 +48,8 @@ def content_key(*, namespace: str, tokens: Iterable[int], sampler: bytes) -> str
     return digest.hexdigest()
 
 
-def _flat(data: bytes | memoryview) -> Buffer:
-    return data if isinstance(data, bytes) else memoryview(data).cast("B")
-
-
 def _flat_or_none(data: bytes | memoryview | None) -> Buffer | None:
-    return None if data is None else _flat(data)
-
-
-def _token_ids(tokens: Iterable[int]) -> tuple[int, ...]:
-    return tuple(map(index, tokens))
-
-
-def _size(data: Buffer | None) -> str:
-    return "None" if data is None else f"<{len(data)} bytes>"
+    return None if data is None else flat(data)
 
 
 def _checked_key(snapshot: Snapshot) -> str:
@@ -59,35 +57,56 @@ def _checked_key(snapshot: Snapshot) -> str:
     return content_key(namespace=snapshot.namespace, tokens=snapshot.tokens, sampler=snapshot.sampler)
 
 
+def _parts(snapshot: Snapshot) -> tuple[str, ...]:
+    chain = snapshot.chain()
+    if chain is None:
+        return ()
+    blocks = chain.blocks if snapshot.has_blocks else ()
+    return (*blocks, chain.boundary) if snapshot.has_boundary else blocks
+
+
 @frozen(kw_only=True)
 class Snapshot:
     """Saved state of one sequence at a turn boundary.
 
-    The buffers are kept, not copied: whoever makes a snapshot does not change them afterwards.
+    Its rows are either its own, all in ``kv``, or those of other entries: the chain of blocks of its cells,
+    and what follows the last of them. The buffers are kept, not copied: whoever makes a snapshot does not
+    change them afterwards.
 
     Raises:
         ValueError: A field is out of its bounds, as the fields' words say.
     """
 
+    kind: Literal["snapshot"] = field(default="snapshot", init=False, repr=False)
     namespace: str
     """Hex digest of everything that shapes KV: model file, build, KV types, layout, rope, adapters,
     tenant. At most 128 digits; the caller makes it."""
-    tokens: tuple[int, ...] = field(converter=_token_ids, repr=lambda ids: f"<{len(ids)} tokens>")
+    tokens: tuple[int, ...] = field(converter=token_ids, repr=show_tokens)
     """All token ids of the sequence, ``0 <= id < 2**31``. The last is pending: sampled, not yet decoded."""
     n_prompt: int
     """How many of ``tokens``, from the first, the caller gave."""
-    sampler: bytes = field(repr=_size)
+    sampler: bytes = field(repr=buffer_size)
     """State of sampler and random generator: a versioned record that this room does not look into."""
-    kv: Buffer = field(converter=_flat, repr=_size, hash=False)
-    """As llama.cpp wrote it, for `n_cells` cells."""
-    logits: Buffer | None = field(default=None, converter=_flat_or_none, repr=_size, hash=False)
+    kv: Buffer | None = field(default=None, converter=_flat_or_none, repr=buffer_size, hash=False)
+    """As llama.cpp wrote it, for `n_cells` cells; ``None`` if the rows are those of other entries."""
+    block_tokens: int | None = None
+    """Tokens of a block of its chain; ``None`` if ``kv`` has the rows. One of the two is given."""
+    has_blocks: bool = True
+    """Whether rows of full blocks are in blocks; not where all sections are whole (recurrent)."""
+    has_boundary: bool = False
+    """Whether a boundary follows the last full block: for a tail, or for sections that are whole."""
+    logits: Buffer | None = field(default=None, converter=_flat_or_none, repr=buffer_size, hash=False)
     """The row of float32 that the pending token was sampled from, or ``None``."""
     created_s: float = field(converter=float)
     """Wall clock, seconds since the epoch."""
     label: str = field(default="", repr=False)
     """Words for people, at most 1000 characters; may be a user's, so never in an event."""
+    worth_s: float = 0.0
+    """Seconds of prefill that it saves by itself; 0 if nobody knows, or if others have its rows."""
     key: str = field(init=False, eq=False, default=Factory(_checked_key, takes_self=True))
     """Content address: `content_key` of namespace, tokens and sampler."""
+    parts: tuple[str, ...] = field(init=False, eq=False, repr=False, default=Factory(_parts, takes_self=True))
+    """Keys of the entries that have its rows: blocks in order, then the boundary. None if ``kv`` has them."""
 
     @property
     def n_cells(self) -> int:
@@ -95,14 +114,37 @@ class Snapshot:
         return len(self.tokens) - 1
 
     @property
+    def parent(self) -> str | None:
+        """The last of ``parts``; ``None`` if there are none."""
+        return self.parts[-1] if self.parts else None
+
+    @property
+    def n_tail(self) -> int:
+        """Zero: only a boundary has a tail."""
+        return 0
+
+    @property
     def n_bytes(self) -> int:
         """Size of the encoded snapshot; every tier counts it as this much.
 
-        In memory, ``tokens`` takes some 36 bytes per token instead of 4: nothing beside ``kv``.
+        In memory, ``tokens`` takes some 36 bytes per token instead of 4: nothing beside the rows.
         """
-        logits = self.logits or b""
-        arrays = 4 * len(self.tokens) + len(logits) + len(self.kv) + len(self.sampler)
-        return HEADER_BYTES + arrays + len(_write_meta(self))
+        sections = {
+            "TOKN": TOKEN_BYTES * len(self.tokens),
+            "LGTS": len(self.logits or b""),
+            "KVST": len(self.kv or b""),
+            "SMPL": len(self.sampler),
+        }
+        return sealed_bytes(sections, self._facts())
+
+    def chain(self) -> Chain | None:
+        """Compute the keys of its cells; ``None`` if ``kv`` has the rows.
+
+        Cost: as `chain_of`.
+        """
+        if self.block_tokens is None:
+            return None
+        return chain_of(self.namespace, self.tokens[:-1], block_tokens=self.block_tokens)
 
     def check_namespace(self, expected: str) -> None:
         """Refuse the snapshot unless it belongs to this namespace.
@@ -113,102 +155,88 @@ class Snapshot:
         if self.namespace != expected:
             raise SnapshotMismatch(expected=expected, actual=self.namespace)
 
-    def encode(self, *, mac_key: bytes | None = None) -> list[Buffer]:
+    def encode(self, *, mac_key: bytes | None = None, codec: str = "none") -> list[Buffer]:
         """Return the bytes, in pieces for ``writev``; the large ones are the snapshot's own buffers.
 
-        Cost: one blake2b over all bytes.
+        No codec is used: what can be cut is in blocks, and what cannot is read back soonest as it is.
+
+        Cost: one digest over all bytes.
         """
+        del codec
         sections: dict[str, Buffer] = {
-            "TOKN": struct.pack(f"<{len(self.tokens)}i", *self.tokens),
+            "TOKN": pack_tokens(self.tokens),
             "LGTS": self.logits or b"",
-            "KVST": self.kv,
+            "KVST": self.kv or b"",
             "SMPL": self.sampler,
-            "META": _write_meta(self),
         }
-        header = Header.describe(self.key, sections)
-        return [header.to_bytes(mac_key=mac_key), *sections.values()]
+        return seal(self.key, sections, self._facts(), mac_key=mac_key)
 
+    @classmethod
+    def read(
+        cls,
+        tokens: tuple[int, ...],
+        sections: Mapping[str, memoryview],
+        facts: Facts,
+        *,
+        limit_bytes: int | None,
+    ) -> Snapshot:
+        """Make the snapshot of a file whose digests hold; `decode` calls this.
 
-def decode(
-    data: bytes | bytearray | memoryview, *, mac_key: bytes | None = None, path: str | None = None
-) -> Snapshot:
-    """Read a snapshot back, and believe no byte of it.
-
-    Args:
-        data: The whole file and nothing else. ``kv`` and ``logits`` of the result are views into it.
-        mac_key: The key that it must be signed with; ``None`` if it must not be signed.
-        path: Where it came from, for the error.
-
-    Raises:
-        SnapshotCorrupt: It is damaged, cut off, longer than it says, or not ours; ``section`` says where.
-        SnapshotMismatch: Another version wrote it, or it is signed with another key.
-
-    Cost: one blake2b over all bytes; ``kv`` is not copied.
-    """
-    view = memoryview(data).cast("B").toreadonly()
-    header = Header.parse(view, mac_key=mac_key, path=path)
-    sections = header.split(view, path=path)
-    try:
-        namespace, n_prompt, created_s, label = _read_meta(bytes(sections["META"]))
-        snapshot = Snapshot(
-            namespace=namespace,
-            tokens=struct.unpack(f"<{len(sections['TOKN']) // 4}i", sections["TOKN"]),
-            n_prompt=n_prompt,
+        Raises:
+            ValueError, TypeError: The content is none of a snapshot.
+        """
+        del limit_bytes  # nothing becomes larger than it is
+        block_tokens = None if facts.get("block_tokens") is None else int_fact(facts, "block_tokens")
+        kv, logits = sections["KVST"], sections["LGTS"]
+        require(block_tokens is None or not len(kv), "kv", kv)
+        snapshot = cls(
+            namespace=text_fact(facts, "namespace"),
+            tokens=tokens,
+            n_prompt=int_fact(facts, "n_prompt"),
             sampler=bytes(sections["SMPL"]),
-            kv=sections["KVST"],
-            logits=sections["LGTS"] if len(sections["LGTS"]) else None,
-            created_s=created_s,
-            label=label,
+            kv=kv if block_tokens is None else None,
+            block_tokens=block_tokens,
+            has_blocks=facts.get("has_blocks") is True,
+            has_boundary=facts.get("has_boundary") is True,
+            logits=logits if len(logits) else None,
+            created_s=float_fact(facts, "created_s"),
+            label=text_fact(facts, "label"),
+            worth_s=float_fact(facts, "worth_s"),
         )
-        is_canonical = _write_meta(snapshot) == bytes(sections["META"])
-    except (ValueError, TypeError, struct.error, RecursionError) as exc:
-        # Digests hold and the content does not: our own bug, or a forger's file.
-        raise SnapshotCorrupt(key=header.key, path=path, section="content") from exc
-    if not is_canonical or snapshot.key != header.key:
-        raise SnapshotCorrupt(key=header.key, path=path, section="content")
-    return snapshot
+        require(snapshot._facts() == facts, "META", facts)
+        return snapshot
 
+    def has_right_key(self) -> bool:
+        """Compute the key again from the content and compare."""
+        return self.key == content_key(namespace=self.namespace, tokens=self.tokens, sampler=self.sampler)
 
-def _write_meta(snapshot: Snapshot) -> bytes:
-    facts = {
-        "created_s": snapshot.created_s,
-        "label": snapshot.label,
-        "n_prompt": snapshot.n_prompt,
-        "namespace": snapshot.namespace,
-    }
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _read_meta(text: bytes) -> tuple[str, int, float, str]:
-    facts: object = json.loads(text)
-    match facts:
-        case {
-            "created_s": float() as created_s,
-            "label": str() as label,
-            "n_prompt": int() as n_prompt,
-            "namespace": str() as namespace,
-        }:
-            return namespace, n_prompt, created_s, label
-        case _:
-            raise ValueError("META lacks a field")
+    def _facts(self) -> Facts:
+        return {
+            "block_tokens": self.block_tokens,
+            "codec": "none",
+            "created_s": self.created_s,
+            "has_blocks": self.has_blocks,
+            "has_boundary": self.has_boundary,
+            "kind": self.kind,
+            "label": self.label,
+            "n_prompt": self.n_prompt,
+            "namespace": self.namespace,
+            "raw_bytes": len(self.kv or b""),
+            "worth_s": float(self.worth_s),
+        }
 
 
 def _refuse_bad_fields(snapshot: Snapshot) -> None:
     """Check what the hints cannot say, for bytes from a disk and for callers alike."""
-    _require(_NAMESPACE.fullmatch(snapshot.namespace) is not None, "namespace", snapshot.namespace)
-    _require(1 <= len(snapshot.tokens) <= _N_TOKENS_MAX, "len(tokens)", len(snapshot.tokens))
-    _require(min(snapshot.tokens) >= 0, "min(tokens)", min(snapshot.tokens))
-    _require(max(snapshot.tokens) <= _TOKEN_MAX, "max(tokens)", max(snapshot.tokens))
-    _require(_is_count(snapshot.n_prompt, len(snapshot.tokens)), "n_prompt", snapshot.n_prompt)
-    _require(snapshot.logits is None or len(snapshot.logits) > 0, "len(logits)", 0)
-    _require(math.isfinite(snapshot.created_s), "created_s", snapshot.created_s)
-    _require(len(snapshot.label) <= _LABEL_MAX, "len(label)", len(snapshot.label))
-
-
-def _is_count(value: object, n_max: int) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= n_max
-
-
-def _require(holds: bool, name: str, value: object) -> None:  # noqa: FBT001 (an assertion with words)
-    if not holds:
-        raise ValueError(f"a snapshot cannot have {name} = {value!r}")
+    require(_NAMESPACE.fullmatch(snapshot.namespace) is not None, "namespace", snapshot.namespace)
+    check_tokens(snapshot.tokens, name="tokens", n_min=1, n_max=_N_TOKENS_MAX)
+    require(is_count(snapshot.n_prompt, len(snapshot.tokens)), "n_prompt", snapshot.n_prompt)
+    require(snapshot.logits is None or len(snapshot.logits) > 0, "len(logits)", 0)
+    require(math.isfinite(snapshot.created_s), "created_s", snapshot.created_s)
+    require(len(snapshot.label) <= _LABEL_MAX, "len(label)", len(snapshot.label))
+    check_worth(snapshot.worth_s)
+    has_rows = snapshot.kv is not None
+    require(
+        has_rows == (snapshot.block_tokens is None), "kv and block_tokens", (has_rows, snapshot.block_tokens)
+    )
+    require(not (has_rows and snapshot.has_boundary), "has_boundary", snapshot.has_boundary)

@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Literal, TypeAlias
-
-from attrs import frozen
+from collections.abc import Iterable, Sequence
 
 from actorllama.errors import CacheError, TierFull
+from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.disk import DiskTier
 from actorllama.kvcache.events import WRITE_DROPPED
+from actorllama.kvcache.hit import Found, Kept
+from actorllama.kvcache.jobs import ReadJob, WriteJob
 from actorllama.kvcache.options import CacheOptions
-from actorllama.kvcache.publish import How
+from actorllama.kvcache.prefix_index import PrefixIndex
 from actorllama.kvcache.ram import RamTier
-from actorllama.kvcache.reports import CheckReport, StoreStatistics
+from actorllama.kvcache.reports import CheckReport, PutReport, StoreStatistics
 from actorllama.kvcache.snapshot import Snapshot
+from actorllama.kvcache.write_queue import QueuedJob, WriteQueue
 from actorllama.telemetry import Bus
 
-__all__ = ["Hit", "SnapshotStore", "TierName", "WriteJob"]
-
-TierName: TypeAlias = Literal["ram", "disk"]
-
-
-@frozen(kw_only=True)
-class Hit:
-    """A snapshot that was found, and where."""
-
-    snapshot: Snapshot
-    tier: TierName
-
-
-@frozen(kw_only=True)
-class WriteJob:
-    """The saving of one snapshot on disk, for a worker thread."""
-
-    snapshot: Snapshot
-    disk: DiskTier
-
-    def run(self) -> How | CacheError:
-        """Encode and publish it; the outcome goes back to `SnapshotStore.finish`.
-
-        Cost: as `DiskTier.put`; the GIL is free for most of it.
-        """
-        try:
-            return self.disk.put(self.snapshot)
-        except CacheError as exc:
-            return exc
+__all__ = ["SnapshotStore"]
 
 
 class SnapshotStore:
     """Puts into RAM at once and onto disk when its owner has a thread for it.
 
-    A snapshot that waits for the disk is pinned in RAM, so that nothing is lost between the two; more
-    than ``pending_limit_bytes`` do not wait: the newest is dropped from the queue and counted.
+    What waits for the disk is pinned in RAM, so that nothing is lost between the two. What was put
+    together is written together, rows before the snapshot that needs them; more than
+    ``pending_limit_bytes`` do not wait: the newest job is given up whole, and counted.
 
-    Owner: one; no two threads may use it at the same time. `get`, `remove`, `keys`, `statistics` and
-    `check` may wait for the disk; `put`, `get_ram`, `promote`, `write_behind` and `finish` never do.
+    Owner: one; no two threads may use it at the same time. `get`, `remove`, `refresh`, `keys`,
+    `statistics` and `check` may wait for the disk; and `finish`, if something was removed while it was
+    being written. All else never waits.
     """
 
     def __init__(
@@ -66,103 +41,194 @@ class SnapshotStore:
         pending_limit_bytes: int = CacheOptions().pending_limit_bytes,
         bus: Bus | None = None,
     ) -> None:
-        """Join the tiers; without a disk tier nothing outlives the process."""
+        """Join the tiers; without a disk tier nothing outlives the process.
+
+        What is on disk already is known once `refresh` has read the names. The ``index`` may be asked at
+        any time, and is changed by the store alone.
+        """
         self.ram = ram
         self.disk = disk
-        self.pending_limit_bytes = pending_limit_bytes
+        self.index = PrefixIndex()
         self._bus = bus or Bus()
-        self._queue: deque[str] = deque()
-        self._pending: dict[str, Snapshot] = {}  # queued and under way; the pinned ones are also in RAM
-        self._pinned: set[str] = set()
+        self._queue = WriteQueue(limit_bytes=pending_limit_bytes)
+        self._under_way: WriteJob | None = None
+        self._pinned: set[str] = set()  # in RAM because they wait for the disk
         self._doomed: set[str] = set()  # removed while under way
-        self._pending_bytes = 0
         self._n_dropped = 0
 
     def __repr__(self) -> str:
         """Name the tiers."""
-        return f"<SnapshotStore {self.ram!r} {self.disk!r}, {len(self._pending)} pending>"
+        return f"<SnapshotStore {self.ram!r} {self.disk!r}, {len(self._queue)} pending>"
 
-    def put(self, snapshot: Snapshot) -> str:
-        """Keep a snapshot and queue it for the disk; return its key.
+    # -- putting -------------------------------------------------------------------------------
+
+    def put(self, entry: StoredEntry) -> str:
+        """Keep one entry and queue it for the disk; return its key.
 
         Raises:
             TierFull: RAM has no room for it, and it could not be queued for the disk either.
         """
-        self._doomed.discard(snapshot.key)  # removed while under way, and now wanted again
-        refusal: TierFull | None = None
-        try:
-            self.ram.put(snapshot)
-        except TierFull as exc:
-            refusal = exc
-        is_queued = self._enqueue(snapshot)
-        if refusal is not None and not is_queued:
+        self.put_state((entry,))
+        return entry.key
+
+    def put_state(self, entries: Sequence[StoredEntry]) -> Kept:
+        """Keep the entries of a state, and queue them for the disk as one job.
+
+        What is on disk or queued already is not queued again. Rows that a snapshot among them needs and
+        that are neither are added from RAM; if they are nowhere, the job is given up.
+
+        Args:
+            entries: New blocks root first, the boundary, the snapshot; at least one.
+
+        Raises:
+            TierFull: RAM has no room for any of them, and they could not be queued for the disk either.
+        """
+        self._doomed.difference_update(entry.key for entry in entries)  # wanted again
+        n_in_ram, evicted, refusal = self._put_ram(entries)
+        is_queued = self._enqueue(entries)
+        for entry in entries:
+            self._note_ram(entry)
+        if n_in_ram == 0 and not is_queued and refusal is not None:
             raise refusal
-        return snapshot.key
+        return Kept(n_in_ram=n_in_ram, is_queued=is_queued, evicted=evicted)
 
-    def get(self, key: str) -> Hit | None:
-        """Find a snapshot, the nearest tier first; one from disk is kept in RAM if there is room."""
+    def promote(self, entry: StoredEntry) -> bool:
+        """Keep in RAM what was read from disk; ``False`` if there is no room, or better use of it."""
+        n_in_ram, _, _ = self._put_ram((entry,))
+        self._note_ram(entry)
+        return n_in_ram == 1
+
+    # -- finding -------------------------------------------------------------------------------
+
+    def get(self, key: str) -> Found | None:
+        """Find an entry in any tier; what was on disk only is kept in RAM from now on."""
         hit = self.get_ram(key)
-        if hit is not None or self.disk is None or key in self._doomed:
+        if hit is not None or key in self._doomed or self.disk is None:
             return hit
-        snapshot = self.disk.get(key)
-        if snapshot is None:
+        entry = self.disk.get(key)
+        if entry is None:
+            self.index.discard(key, "disk")
             return None
-        self.promote(snapshot)
-        return Hit(snapshot=snapshot, tier="disk")
+        self.index.add(entry, "disk")
+        self.promote(entry)
+        return Found(entry=entry, tier="disk")
 
-    def get_ram(self, key: str) -> Hit | None:
-        """Find a snapshot that is in memory: in the RAM tier, or still waiting for the disk."""
+    def get_ram(self, key: str) -> Found | None:
+        """Find an entry that is in memory: in the RAM tier, or still waiting for the disk."""
         if key in self._doomed:
             return None
-        snapshot = self.ram.get(key) or self._pending.get(key)
-        return Hit(snapshot=snapshot, tier="ram") if snapshot is not None else None
+        entry = self.ram.get(key) or self._queue.get(key)
+        return Found(entry=entry, tier="ram") if entry is not None else None
 
-    def promote(self, snapshot: Snapshot) -> bool:
-        """Keep in RAM what was read from disk; ``False`` if there is no room."""
-        try:
-            self.ram.put(snapshot)
-        except TierFull:
-            return False
-        return True
+    def read(self, keys: Sequence[str]) -> ReadJob:
+        """Begin to read a chain: what is in memory is held by the job, and cannot go any more.
+
+        Args:
+            keys: Of a `PrefixHit`, or the ``parts`` of a snapshot; root first.
+        """
+        found = {key: self.get_ram(key) for key in keys}
+        held = {key: hit.entry for key, hit in found.items() if hit is not None}
+        return ReadJob(keys=tuple(keys), held=held, disk=self.disk)
+
+    def finish_read(self, job: ReadJob, outcome: Sequence[StoredEntry]) -> tuple[StoredEntry, ...]:
+        """Take note of what a job has read, and keep it in RAM.
+
+        Returns:
+            The entries, root first, as far as they could be had without a gap. If some are lacking, the
+            first of them is forgotten: look again.
+        """
+        read = {entry.key: entry for entry in outcome}
+        entries: list[StoredEntry] = []
+        for key in job.keys:
+            entry = job.held.get(key) or read.get(key)
+            if entry is None:
+                self.index.discard(key, "disk")
+                break
+            entries.append(entry)
+        for entry in outcome:
+            if entry.key not in self._doomed:
+                self.index.add(entry, "disk")
+                self.promote(entry)
+        return tuple(entries)
+
+    # -- removing ------------------------------------------------------------------------------
 
     def remove(self, key: str) -> bool:
-        """Forget a snapshot in every tier; ``False`` if none had it.
+        """Forget an entry in every tier; ``False`` if none had it.
 
         Raises:
             CacheError: The disk tier refused.
         """
-        was_pending = key in self._pending and key not in self._doomed
-        if key in self._queue:
-            self._queue.remove(key)
-            self._settle(key)
+        was_pending = key in self._queue and key not in self._doomed
+        if self._queue.withdraw(key):
+            self._unpin(key)
         elif was_pending:
             self._doomed.add(key)  # `finish` removes what its job is about to write
         was_in_ram = self.ram.remove(key)
+        for tier in self.index.tiers_of(key):
+            self.index.discard(key, tier)
         was_on_disk = self.disk is not None and self.disk.remove(key)
         return was_pending or was_in_ram or was_on_disk
 
+    # -- writing behind ------------------------------------------------------------------------
+
     def write_behind(self) -> WriteJob | None:
-        """Take the next snapshot to be written, oldest first; ``None`` if none waits.
+        """Take the next job for the disk; ``None`` if none waits, or while another is under way.
 
-        Run the job in a worker thread, then hand its outcome to `finish`. Several may be under way.
+        Run it in a worker thread, then hand its outcome to `finish`. One at a time, for a job may need
+        what the one before it writes.
         """
-        if self.disk is None or not self._queue:
+        if self.disk is None or self._under_way is not None:
             return None
-        return WriteJob(snapshot=self._pending[self._queue.popleft()], disk=self.disk)
+        while (queued := self._queue.pop()) is not None:
+            if self._root(queued):
+                above = tuple(key for key in queued.above if self.index.has(key, "disk"))
+                self._under_way = WriteJob(entries=tuple(queued.entries), above=above, disk=self.disk)
+                return self._under_way
+            self._drop(queued.entries, reason="rootless")
+            self._settle(queued.entries)
+        return None
 
-    def finish(self, job: WriteJob, outcome: How | CacheError) -> None:
-        """Take note of a job's outcome; a snapshot that could not be written stays in RAM only.
+    def finish(self, job: WriteJob, outcome: PutReport | CacheError) -> None:
+        """Take note of a job's outcome; entries that could not be written stay in RAM only.
 
         Raises:
-            CacheError: The snapshot was removed meanwhile, and the disk tier refused to remove it.
+            CacheError: An entry was removed meanwhile, and the disk tier refused to remove it.
         """
-        key = job.snapshot.key
-        self._settle(key)
-        if key in self._doomed:
-            self._doomed.discard(key)
+        self._under_way = None
+        doomed = self._doomed.intersection(entry.key for entry in job.entries)
+        self._doomed -= doomed
+        if isinstance(outcome, PutReport):
+            for entry in job.entries:
+                self.index.add(entry, "disk")
+            for key in (*outcome.evicted, *outcome.missing):
+                self.index.discard(key, "disk")
+        self._settle(job.entries)
+        for key in doomed:
             self.ram.remove(key)
-            if not isinstance(outcome, CacheError):
+            for tier in self.index.tiers_of(key):
+                self.index.discard(key, tier)
+        if isinstance(outcome, PutReport):
+            for key in doomed:
                 job.disk.remove(key)
+            again = [self.ram.peek(key) for key in outcome.missing if key not in self._queue]
+            lost = [entry for entry in again if entry is not None]
+            if lost:
+                self._enqueue(lost)
+
+    # -- all of it -----------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Learn what is on disk, whoever wrote it.
+
+        Raises:
+            CacheError: The root of the disk tier cannot be read.
+
+        Cost: as `DiskTier.listing`, and about 1 µs for each entry.
+        """
+        if self.disk is not None:
+            listing = self.disk.listing()
+            self.index.replace((facts for facts in listing if facts.key not in self._doomed), "disk")
 
     def keys(self) -> tuple[str, ...]:
         """List the keys in any tier, those in memory first.
@@ -171,7 +237,7 @@ class SnapshotStore:
             CacheError: The root of the disk tier cannot be read.
         """
         on_disk = self.disk.keys() if self.disk is not None else ()
-        every = dict.fromkeys((*self.ram.keys(), *self._pending, *on_disk))
+        every = dict.fromkeys((*self.ram.keys(), *self._queue.keys(), *on_disk))
         return tuple(key for key in every if key not in self._doomed)
 
     def statistics(self) -> StoreStatistics:
@@ -183,8 +249,8 @@ class SnapshotStore:
         return StoreStatistics(
             ram=self.ram.statistics(),
             disk=self.disk.statistics() if self.disk is not None else None,
-            n_pending=len(self._pending),
-            pending_bytes=self._pending_bytes,
+            n_pending=len(self._queue),
+            pending_bytes=self._queue.used_bytes,
             n_dropped=self._n_dropped,
         )
 
@@ -194,34 +260,114 @@ class SnapshotStore:
         Raises:
             CacheError: The root of the disk tier cannot be read.
         """
-        assert self._pending_bytes == sum(snapshot.n_bytes for snapshot in self._pending.values())
-        return self.ram.check(), self.disk.check() if self.disk is not None else None
+        ram = self.ram.check()
+        for key in self.index.in_tier("ram").difference(self.ram.keys(), self._queue.keys()):
+            self.index.discard(key, "ram")
+        return ram, self.disk.check() if self.disk is not None else None
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _enqueue(self, snapshot: Snapshot) -> bool:
-        """Queue for the disk what is not queued yet; tell whether it will be written."""
-        key = snapshot.key
+    def _put_ram(self, entries: Sequence[StoredEntry]) -> tuple[int, tuple[str, ...], TierFull | None]:
+        """Put into RAM what goes in; rows behind a gap are not tried."""
+        n_in_ram = 0
+        evicted: list[str] = []
+        refusal: TierFull | None = None
+        has_gap = False
+        for entry in entries:
+            if has_gap and entry.kind != "snapshot":
+                continue
+            try:
+                victims = self.ram.put(entry)
+            except TierFull as exc:
+                refusal, victims = exc, None
+            if victims is None:
+                has_gap = True
+                continue
+            n_in_ram += 1
+            evicted += victims
+            for key in victims:
+                self.index.discard(key, "ram")
+        return n_in_ram, tuple(evicted), refusal
+
+    def _note_ram(self, entry: StoredEntry) -> None:
+        """Have the index say whether an entry can be had from memory."""
+        is_pending = entry.key in self._queue and entry.key not in self._doomed
+        if entry.key in self.ram or is_pending:
+            self.index.add(entry, "ram")
+        else:
+            self.index.discard(entry.key, "ram")
+
+    def _enqueue(self, entries: Sequence[StoredEntry]) -> bool:
+        """Queue for the disk what is not there nor queued; tell whether it will all be written."""
         if self.disk is None:
             return False
-        if key in self._pending:
+        fresh = {entry.key: entry for entry in entries if not self._is_safe(entry.key)}
+        if not fresh:
             return True
-        n_bytes = snapshot.n_bytes
-        if self._pending_bytes + n_bytes > self.pending_limit_bytes:
-            self._n_dropped += 1
-            measured = {"entry_bytes": n_bytes, "pending_bytes": self._pending_bytes}
-            self._bus.execute(WRITE_DROPPED, measured, {"key": key})
+        needed = dict.fromkeys(key for entry in entries for key in _parts_of(entry))
+        needed.update(dict.fromkeys(entry.key for entry in entries))
+        queued = QueuedJob(
+            entries=list(fresh.values()), above=tuple(key for key in needed if key not in fresh)
+        )
+        lost = self._unsafe(queued.above)
+        if lost is None:
+            self._drop(queued.entries, reason="rootless")
             return False
-        self._queue.append(key)
-        self._pending[key] = snapshot
-        self._pending_bytes += n_bytes
-        if self.ram.pin(key):
-            self._pinned.add(key)
+        queued.entries[:0] = lost
+        if not self._queue.has_room(queued.entries):
+            self._drop(queued.entries, reason="behind")
+            return False
+        self._queue.push(queued)
+        self._pin(queued.entries)
         return True
 
-    def _settle(self, key: str) -> None:
-        self._pending_bytes -= self._pending.pop(key).n_bytes
+    def _root(self, queued: QueuedJob) -> bool:
+        """See to it that what a job needs is on disk, or in it; ``False`` if that cannot be."""
+        lost = self._unsafe(queued.above)
+        if lost is None or (lost and not self._queue.has_room(lost)):
+            return False
+        self._queue.prepend(queued, lost)
+        self._pin(lost)
+        return True
+
+    def _unsafe(self, keys: Iterable[str]) -> list[StoredEntry] | None:
+        """Fetch from RAM what is neither on disk nor queued; ``None`` if something is not there either."""
+        found: list[StoredEntry] = []
+        for key in keys:
+            if not self._is_safe(key):
+                entry = self.ram.peek(key)
+                if entry is None or key in self._doomed:
+                    return None
+                found.append(entry)
+        return found
+
+    def _is_safe(self, key: str) -> bool:
+        return self.index.has(key, "disk") or (key in self._queue and key not in self._doomed)
+
+    def _drop(self, entries: Sequence[StoredEntry], *, reason: str) -> None:
+        self._n_dropped += 1
+        measured = {
+            "n_entries": len(entries),
+            "job_bytes": sum(entry.n_bytes for entry in entries),
+            "pending_bytes": self._queue.used_bytes,
+        }
+        self._bus.execute(WRITE_DROPPED, measured, {"key": entries[-1].key, "reason": reason})
+
+    def _pin(self, entries: Sequence[StoredEntry]) -> None:
+        self._pinned.update(entry.key for entry in entries if self.ram.pin(entry.key))
+
+    def _unpin(self, key: str) -> None:
         if key in self._pinned:
             self._pinned.discard(key)
             if key in self.ram:  # a check may have dropped it
                 self.ram.unpin(key)
+
+    def _settle(self, entries: Sequence[StoredEntry]) -> None:
+        for entry in entries:
+            self._queue.settle(entry.key)
+            self._unpin(entry.key)
+            self._note_ram(entry)
+
+
+def _parts_of(entry: StoredEntry) -> tuple[str, ...]:
+    return entry.parts if isinstance(entry, Snapshot) else ()

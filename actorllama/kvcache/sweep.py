@@ -47,7 +47,7 @@ def sweep(directory: Directory, *, temporary_age_s: float) -> tuple[KnownFile, .
     plan = plan_sweep(
         directory.known(),
         is_running=files.is_running,
-        now_s=files.now_s(),
+        now_s=files.now_ns() / 1e9,
         temporary_age_s=temporary_age_s,
     )
     gone: list[KnownFile] = []

@@ -67,7 +67,7 @@ async def conversation_request(
     )
     if not goes_on or hit is None or saved is None or saved.tokens != said:
         return request
-    return evolve(request, restore=RestoredState(kv=saved.kv, n_cells=saved.n_cells, tier=hit.tier))
+    return evolve(request, restore=RestoredState(kv=saved.kv or b"", n_cells=saved.n_cells, tier=hit.tier))
 
 
 def new_text(template: ChatTemplate, messages: Sequence[Message]) -> str | None:

@@ -74,5 +74,5 @@ def resumed_request(
         vocabulary=info.vocabulary,
         context=info.context,
     )
-    restore = RestoredState(kv=snapshot.kv, n_cells=snapshot.n_cells, record=record, tier=hit.tier)
+    restore = RestoredState(kv=snapshot.kv or b"", n_cells=snapshot.n_cells, record=record, tier=hit.tier)
     return evolve(request, restore=restore)

@@ -1,0 +1,60 @@
+"""What the store has done in worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from actorllama.errors import CacheError
+from actorllama.kvcache.decoding import StoredEntry
+from actorllama.kvcache.disk import DiskTier
+from actorllama.kvcache.reports import PutReport
+
+__all__ = ["ReadJob", "WriteJob"]
+
+
+@frozen(kw_only=True)
+class WriteJob:
+    """The saving of entries on disk, in this order, for a worker thread."""
+
+    entries: tuple[StoredEntry, ...] = field(repr=lambda entries: f"<{len(entries)} entries>")
+    """Root first: blocks, boundary, snapshot."""
+    above: tuple[str, ...] = field(repr=lambda keys: f"<{len(keys)} keys>")
+    """Keys of what they need and what is on disk already."""
+    disk: DiskTier
+
+    def run(self) -> PutReport | CacheError:
+        """Encode and publish them; the outcome goes back to `SnapshotStore.finish`.
+
+        Cost: as `DiskTier.put_all`; the GIL is free for most of it.
+        """
+        try:
+            return self.disk.put_all(self.entries, above=self.above)
+        except CacheError as exc:
+            return exc
+
+
+@frozen(kw_only=True)
+class ReadJob:
+    """The reading of a chain, of which a part is in memory."""
+
+    keys: tuple[str, ...] = field(repr=lambda keys: f"<{len(keys)} keys>")
+    """Root first."""
+    held: Mapping[str, StoredEntry] = field(repr=lambda held: f"<{len(held)} entries>")
+    """What was in memory when the job was made."""
+    disk: DiskTier | None
+
+    @property
+    def needs_disk(self) -> bool:
+        """Whether `run` will wait for the disk, and belongs into a worker thread."""
+        return self.disk is not None and len(self.held) < len(self.keys)
+
+    def run(self) -> tuple[StoredEntry, ...]:
+        """Read the rest; the outcome goes back to `SnapshotStore.finish_read`.
+
+        Cost: as `DiskTier.get_chain`.
+        """
+        if self.disk is None or not self.needs_disk:
+            return ()
+        return self.disk.get_chain(self.keys, held=self.held)
