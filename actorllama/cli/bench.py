@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import click
 from attrs import evolve
 
+from actorllama.cli.bench_codec import command as codec
 from actorllama.cli.bench_eviction import command as eviction
 from actorllama.cli.examples import examples
 from actorllama.cli.interrupts import Interrupts, run_interruptible
@@ -38,6 +39,7 @@ def command() -> None:
     """
 
 
+command.add_command(codec)
 command.add_command(eviction)
 
 
