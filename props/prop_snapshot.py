@@ -13,42 +13,84 @@ from hypothesis.stateful import (
 )
 
 from actorllama.errors import SnapshotCorrupt, SnapshotMismatch, TierFull
-from actorllama.kvcache import Candidate, RamTier, Snapshot, decode, plan_eviction
+from actorllama.kvcache import (
+    Block,
+    Boundary,
+    Candidate,
+    RamTier,
+    Snapshot,
+    StoredEntry,
+    decode,
+    plan_eviction,
+)
 
 TOKEN = st.integers(0, (1 << 31) - 1)
+
+
+WORTHS = st.floats(0, 1e9)
+KEY_TEXTS = st.text("0123456789abcdef", min_size=32, max_size=32)
 
 
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
     tokens = draw(st.lists(TOKEN, min_size=1, max_size=50))
+    kv = draw(st.none() | st.binary(max_size=300))
+    is_chain = kv is None
     return Snapshot(
         namespace=draw(st.text("0123456789abcdef", min_size=1, max_size=64)),
         tokens=tuple(tokens),
         n_prompt=draw(st.integers(0, len(tokens))),
         sampler=draw(st.binary(max_size=50)),
-        kv=draw(st.binary(max_size=300)),
+        kv=kv,
+        block_tokens=draw(st.integers(1, 70)) if is_chain else None,
+        has_blocks=draw(st.booleans()),
+        has_boundary=draw(st.booleans()) if is_chain else False,
         logits=draw(st.none() | st.binary(min_size=1, max_size=50)),
         created_s=draw(st.floats(allow_nan=False, allow_infinity=False)),
         label=draw(st.text(max_size=30)),
+        worth_s=draw(WORTHS),
     )
 
 
+BLOCKS = st.builds(
+    Block,
+    parent=KEY_TEXTS,
+    tokens=st.lists(TOKEN, min_size=1, max_size=70),
+    payload=st.binary(max_size=300),
+    worth_s=WORTHS,
+)
+BOUNDARIES = st.builds(
+    Boundary,
+    parent=KEY_TEXTS,
+    tail=st.lists(TOKEN, max_size=69),
+    payload=st.binary(max_size=300) | st.integers(0, 9000).map(bytes),
+    worth_s=WORTHS,
+)
+ENTRIES = snapshots() | BLOCKS | BOUNDARIES
 MAC_KEYS = st.none() | st.binary(min_size=16, max_size=64)
 
 
-@given(snapshots(), MAC_KEYS)
-def prop_decoding_what_was_encoded_gives_the_snapshot(snapshot: Snapshot, mac_key: bytes | None) -> None:
-    data = b"".join(snapshot.encode(mac_key=mac_key))
-    assert decode(data, mac_key=mac_key) == snapshot
-    assert len(data) == snapshot.n_bytes
+LOSSLESS = st.sampled_from(["none", "lz4", "zstd"])
 
 
-@given(snapshots(), MAC_KEYS, st.data())
-def prop_damaged_bytes_are_never_a_snapshot(
-    snapshot: Snapshot, mac_key: bytes | None, data: st.DataObject
+@given(ENTRIES, MAC_KEYS, LOSSLESS)
+def prop_decoding_what_was_encoded_gives_the_entry(
+    entry: StoredEntry, mac_key: bytes | None, codec: str
+) -> None:
+    data = b"".join(entry.encode(mac_key=mac_key, codec=codec))
+    read = decode(data, mac_key=mac_key)
+    assert read == entry
+    assert (read.key, read.parent, read.n_tail) == (entry.key, entry.parent, entry.n_tail)
+    assert read.has_right_key()
+    assert len(data) == entry.n_bytes or (codec != "none" and len(data) < entry.n_bytes + 8)
+
+
+@given(ENTRIES, MAC_KEYS, LOSSLESS, st.data())
+def prop_damaged_bytes_are_never_an_entry(
+    entry: StoredEntry, mac_key: bytes | None, codec: str, data: st.DataObject
 ) -> None:
     """Overwrite, cut, or insert anywhere: refused, unless nothing changed."""
-    whole = b"".join(snapshot.encode(mac_key=mac_key))
+    whole = b"".join(entry.encode(mac_key=mac_key, codec=codec))
     first = data.draw(st.integers(0, len(whole)))
     last = data.draw(st.integers(first, len(whole)))
     damaged = whole[:first] + data.draw(st.binary(max_size=40)) + whole[last:]
@@ -94,36 +136,54 @@ def prop_a_plan_frees_enough_in_order_and_no_entry_too_many(
 KEYS = st.integers(0, 7)
 
 
+LIMIT_BYTES = 3000
+
+
 class RamAgreesWithADict(RuleBasedStateMachine):
-    """A tier is a dict that forgets, never what is pinned, and counts every byte."""
+    """A tier is a dict that forgets: leaf before root, never what is pinned; and counts every byte."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tier = RamTier(limit_bytes=3000)
-        self.model: dict[str, Snapshot] = {}
+        self.tier = RamTier(limit_bytes=LIMIT_BYTES)
+        self.model: dict[str, Block] = {}
         self.pins: dict[str, int] = {}
 
-    def make(self, number: int, n_kv: int = 0) -> Snapshot:
-        return Snapshot(
-            namespace="ab", tokens=(number,), n_prompt=1, sampler=b"", kv=bytes(n_kv), created_s=0.0
-        )
+    def make(self, number: int, n_bytes: int = 0) -> Block:
+        """Make a node of a binary tree: 0 is the root, 1 and 2 are its children."""
+        parent = self.make((number - 1) // 2).key if number else "0" * 32
+        return Block(parent=parent, tokens=(number,), payload=bytes(n_bytes), worth_s=number % 3)
 
-    @rule(number=KEYS, n_kv=st.integers(0, 3000))
-    def put(self, number: int, n_kv: int) -> None:
-        snapshot = self.make(number, n_kv)
-        pinned_bytes = sum(self.model[key].n_bytes for key in self.pins if key != snapshot.key)
-        is_possible = pinned_bytes + snapshot.n_bytes <= 3000
+    def ancestors(self, key: str | None) -> set[str]:
+        """Walk from an entry to its root, as far as entries are there."""
+        found: set[str] = set()
+        while key in self.model:
+            found.add(key)
+            key = self.model[key].parent
+        return found
+
+    @rule(number=KEYS, n_bytes=st.integers(0, LIMIT_BYTES))
+    def put(self, number: int, n_bytes: int) -> None:
+        block = self.make(number, n_bytes)
+        stays = self.ancestors(block.parent).union(*map(self.ancestors, self.pins)) - {block.key}
+        old_bytes = self.model[block.key].n_bytes if block.key in self.model else 0
+        stays |= self.ancestors(block.key) - {block.key}
+        used_bytes = sum(one.n_bytes for one in self.model.values()) - old_bytes
+        is_possible = sum(self.model[key].n_bytes for key in stays) + block.n_bytes <= LIMIT_BYTES
         try:
-            evicted = self.tier.put(snapshot)
+            evicted = self.tier.put(block)
         except TierFull:
             assert not is_possible
             return
         assert is_possible
-        assert not set(evicted) & set(self.pins)
-        assert snapshot.key not in evicted
+        assert evicted is not None
+        assert not set(evicted) & stays
+        assert block.key not in evicted
+        freed_bytes = 0
         for key in evicted:
-            del self.model[key]
-        self.model[snapshot.key] = snapshot
+            assert used_bytes - freed_bytes + block.n_bytes > LIMIT_BYTES, "one more than was needed"
+            assert all(one.parent != key for one in self.model.values()), "before its children"
+            freed_bytes += self.model.pop(key).n_bytes
+        self.model[block.key] = block
 
     @rule(number=KEYS)
     def get(self, number: int) -> None:
@@ -160,7 +220,7 @@ class RamAgreesWithADict(RuleBasedStateMachine):
     def agree(self) -> None:
         statistics = self.tier.statistics()
         assert set(self.tier.keys()) == set(self.model)
-        assert statistics.used_bytes == sum(one.n_bytes for one in self.model.values()) <= 3000
+        assert statistics.used_bytes == sum(one.n_bytes for one in self.model.values()) <= LIMIT_BYTES
         assert statistics.n_pinned == len(self.pins)
         assert self.tier.check().n_corrupt == 0
 

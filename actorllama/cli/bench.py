@@ -9,6 +9,8 @@ from typing import Final, Protocol
 import click
 from attrs import evolve
 
+from actorllama.cli.bench_codec import command as codec
+from actorllama.cli.bench_eviction import command as eviction
 from actorllama.cli.examples import examples
 from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.parameters import JSON, model_path_from
@@ -35,6 +37,10 @@ def command() -> None:
 
     Compare ratios, not speeds: both sides run in one process, in turns, on the same machine.
     """
+
+
+command.add_command(codec)
+command.add_command(eviction)
 
 
 @command.command(

@@ -150,6 +150,9 @@ def plan_pressure(
     is asked for brings the domain to its low watermark, and is at most one unit more. A domain without a
     reading stays as it is: not knowing is no pressure, and no relief.
 
+    Pressure ends when memory is seen at or below the low watermark, so read and plan again as soon as the
+    last answer is in: by the next regular look a busy process has grown past it again.
+
     Args:
         state: What the last plan or fold left.
         readings: One round of all sources.

@@ -51,7 +51,7 @@ class Block:
     """All of its tokens, ``0 <= id < 2**31``; as many as a block of its chain has."""
     payload: Buffer = field(converter=flat, repr=buffer_size, hash=False)
     """Their rows, in a form that describes itself; this room does not look into it."""
-    worth_s: float = field(default=0.0, converter=float)
+    worth_s: float = 0.0
     """Seconds of prefill that it saves; 0 if nobody knows."""
     spans: tuple[RowSpan, ...] = field(default=(), eq=False, repr=False)
     """Where in ``payload`` a lossy codec may round; not stored."""
@@ -106,4 +106,4 @@ class Block:
         return self.key == block_key(self.parent, self.tokens)
 
     def _facts(self, payload: Payload) -> Facts:
-        return {"kind": self.kind, "parent": self.parent, "worth_s": self.worth_s, **payload.facts}
+        return {"kind": self.kind, "parent": self.parent, "worth_s": float(self.worth_s), **payload.facts}

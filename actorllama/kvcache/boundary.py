@@ -52,7 +52,7 @@ class Boundary:
     """Tokens behind the last full block, ``0 <= id < 2**31``: fewer than a block has."""
     payload: Buffer = field(converter=flat, repr=buffer_size, hash=False)
     """Rows and sections, in a form that describes itself; this room does not look into it."""
-    worth_s: float = field(default=0.0, converter=float)
+    worth_s: float = 0.0
     """Seconds of prefill that it saves; 0 if nobody knows."""
     spans: tuple[RowSpan, ...] = field(default=(), eq=False, repr=False)
     """Where in ``payload`` a lossy codec may round; not stored."""
@@ -107,4 +107,4 @@ class Boundary:
         return self.key == boundary_key(self.parent, self.tail)
 
     def _facts(self, payload: Payload) -> Facts:
-        return {"kind": self.kind, "parent": self.parent, "worth_s": self.worth_s, **payload.facts}
+        return {"kind": self.kind, "parent": self.parent, "worth_s": float(self.worth_s), **payload.facts}

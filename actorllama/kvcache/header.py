@@ -99,10 +99,11 @@ class Header:
         """Make the header of these sections.
 
         Raises:
-            ValueError: A section is longer than the format allows.
+            ValueError: A section is longer than the format allows, or the MAC key is not 16 to 64 bytes.
 
         Cost: one pass over all bytes; with a MAC key about a second per gigabyte. The GIL is free meanwhile.
         """
+        mac_key_id(mac_key)
         for tag in SECTIONS:
             if len(sections[tag]) > _MAX_BYTES[tag]:
                 raise ValueError(

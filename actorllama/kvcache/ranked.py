@@ -173,6 +173,8 @@ class RankedPolicy(ABC):
         self._n_stale += held.is_queued
         self._held_bytes -= held.offer.n_bytes
         del self._held[held.offer.key]
+        if self._n_stale > _STALE_MIN + len(self._held):
+            self._drop_stale()
         parent = held.offer.parent
         if parent is None:
             return
@@ -188,7 +190,9 @@ class RankedPolicy(ABC):
             self._n_stale -= held.is_gone
             self._queue(held)
         self._aside.clear()
-        if self._n_stale > _STALE_MIN + len(self._held):
-            self._heap = [item for item in self._heap if not item[2].is_gone]
-            heapq.heapify(self._heap)
-            self._n_stale = 0
+
+    def _drop_stale(self) -> None:
+        self._heap = [item for item in self._heap if not item[2].is_gone]
+        heapq.heapify(self._heap)
+        self._aside = [held for held in self._aside if not held.is_gone]
+        self._n_stale = 0

@@ -101,7 +101,7 @@ class Snapshot:
     """Wall clock, seconds since the epoch."""
     label: str = field(default="", repr=False)
     """Words for people, at most 1000 characters; may be a user's, so never in an event."""
-    worth_s: float = field(default=0.0, converter=float)
+    worth_s: float = 0.0
     """Seconds of prefill that it saves by itself; 0 if nobody knows, or if others have its rows."""
     key: str = field(init=False, eq=False, default=Factory(_checked_key, takes_self=True))
     """Content address: `content_key` of namespace, tokens and sampler."""
@@ -222,7 +222,7 @@ class Snapshot:
             "n_prompt": self.n_prompt,
             "namespace": self.namespace,
             "raw_bytes": len(self.kv or b""),
-            "worth_s": self.worth_s,
+            "worth_s": float(self.worth_s),
         }
 
 

@@ -1,10 +1,11 @@
 """How facts travel: the bus, declared events, spans, and the handlers that come with the library.
 
-**What lives here.** `Bus` carries facts; `Event` and `declare_span` declare them; `Span` wraps a block
-into start, stop and exception; `attach_structlog` writes log lines; `MemoryHandler` and `record` keep
-facts for tests; `StrictBus` holds emitters to their declarations; `describe_events` writes the reference.
-This room knows no particular fact but its own (`HANDLER_FAILED`): every room declares its events in its
-own ``events.py``, named ``(room, thing, verb)``, with units in the measurement keys.
+**What lives here.** `Bus` carries facts; `Event` and `declare_span` declare them; `Span` wraps a block into
+start, stop and exception; `attach_structlog` writes log lines and `JsonLinesHandler` a file of all facts;
+`attach_prometheus` keeps time series and `attach_otel` makes spans of turns; `MemoryHandler` and `record`
+keep facts for tests; `StrictBus` holds emitters to their declarations; `describe_events` writes the
+reference. This room knows no particular fact but its own (`HANDLER_FAILED`): every room declares its events
+in its own ``events.py``, named ``(room, thing, verb)``, with units in the measurement keys.
 
 **Who owns it and what always holds.** A bus is an object that is passed around; there is no global one.
 Handlers run in the thread that executes the event, at once, in the order of attachment. A handler that
@@ -12,16 +13,19 @@ raises is detached, reported, and harms nobody else. A handler id is unique. A s
 closed, by a cancellation too. Any thread may execute, attach or detach at any time, without a lock. With
 no handler, `Bus.execute` costs less than a microsecond.
 
-**What it may import.** `actorllama.errors`, `actorllama.options`, attrs, and structlog (late, for it is
-slow to import). Not trio: an event loop is nothing to a fact.
+**What it may import.** `actorllama.errors`, `actorllama.options`, attrs, and late: structlog, which is slow
+to import, and the libraries of the extras ``prometheus`` and ``otel``, which may not be there. Not trio:
+an event loop is nothing to a fact.
 
 **Why this way, and what we refused.** The semantics are those of BEAM telemetry (beam-telemetry/telemetry
 ``telemetry.erl``: attach, execute, span, the failing handler). Handlers get the `Event`, not only its name,
 so that a handler can know what is private and how loud it is without a table of its own. Names are checked
 by `StrictBus` in tests rather than on every call in production. We refused asynchronous handlers (they
-would need a queue, and a queue needs a policy: a handler that wants one owns it) and log calls spread over
-the code (a log line is one view of a fact, and the least useful one to a dashboard). The standard logging
-module is the last resort for one thing only: a failed handler when nobody listens to such failures.
+would need a queue, and a queue needs a policy: a handler that wants one owns it, as the file's does) and
+log calls spread over the code (a log line is one view of a fact, and the least useful one to a dashboard).
+The standard logging module is the last resort for one thing only: a failed handler when nobody listens to
+such failures. The handlers know events of other rooms by name, for imports point down; a test holds them to
+the declarations.
 
 **Read next.** ``event.py``, then ``bus.py``; ``span.py`` for how spans end.
 """
@@ -34,6 +38,7 @@ from actorllama.telemetry.events import EVENTS, HANDLER_FAILED
 from actorllama.telemetry.json_lines_handler import JsonLinesHandler
 from actorllama.telemetry.memory_handler import MemoryHandler, Recorded, record
 from actorllama.telemetry.options import TelemetryOptions
+from actorllama.telemetry.otel_handler import attach_otel
 from actorllama.telemetry.prometheus_handler import attach_prometheus
 from actorllama.telemetry.span import Span
 from actorllama.telemetry.span_events import SpanEvents, declare_span
@@ -57,6 +62,7 @@ __all__ = [
     "SpanEvents",
     "StrictBus",
     "TelemetryOptions",
+    "attach_otel",
     "attach_prometheus",
     "attach_structlog",
     "declare_span",

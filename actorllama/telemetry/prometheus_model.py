@@ -46,6 +46,8 @@ class ModelSeries:
             ("sample_s", series.step_s.labels(model, "sample")),
         )
         self._batch = series.batch.labels(model)
+        self._failures = series.failures.labels(model)
+        series.load_failures.labels(model)
         self._hits = {tier: series.hits.labels(model, tier) for tier in _TIERS}
         self._misses = series.misses.labels(model)
         self._before = _ZERO
@@ -72,7 +74,7 @@ class ModelSeries:
 
     def failed(self) -> None:
         """Count a context that came into doubt."""
-        self._series.failures.labels(self._model).inc()
+        self._failures.inc()
         self.gone()
 
     # -- steps -------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from actorllama.telemetry.bounded_labels import BoundedLabels
+from actorllama.telemetry.bounded_labels import OTHER, BoundedLabels
 from actorllama.telemetry.event import Event, EventName, Measurements, Metadata
 from actorllama.telemetry.prometheus_model import ModelSeries
 from actorllama.telemetry.prometheus_series import PrometheusSeries
@@ -15,6 +15,7 @@ __all__ = ["PrometheusReaders", "Reader"]
 Reader: TypeAlias = Callable[[Measurements, Metadata], None]
 
 _TIERS = ("ram", "disk")
+_CAUSES = ("dead", "drained", "overflow", "late_reply")
 
 
 class PrometheusReaders:
@@ -36,8 +37,12 @@ class PrometheusReaders:
         self._causes = BoundedLabels(label_limit)
         self._tiers = BoundedLabels(label_limit)
         for tier in _TIERS:  # there from the start, so that a rate over them begins at zero
-            for counter in (series.writes, series.written_bytes, series.evictions, series.evicted_bytes):
+            for counter in series.by_tier:
                 counter.labels(self._tiers.of(tier))
+        for cause in _CAUSES:
+            series.dead_letters.labels(self._causes.of(cause))
+        for counter in (series.restarts, series.crashes):
+            counter.labels(OTHER)
         self.table: Mapping[EventName, Reader] = {
             ("engine", "model", "loaded"): lambda numbers, about: self._model(about).loaded(numbers),
             ("engine", "model", "unloaded"): lambda _, about: self._model(about).gone(),

@@ -119,6 +119,11 @@ class PrometheusSeries:
         self.writes_dropped = counter("cache_writes_dropped_total", "Writes to the disk that were given up.")
         self.swept_bytes = counter("cache_swept_bytes_total", "Bytes of unfinished files that were removed.")
 
+        self.by_tier = (
+            *(self.writes, self.written_bytes, self.evictions, self.evicted_bytes),
+            *(self.entries_refused, self.write_failures),
+        )
+
         # Models and actors.
         self.loaded = gauge("model_loaded", "Whether the model takes turns.", "model")
         self.weights_bytes = gauge("model_weights_bytes", "Size of the loaded weights.", "model")

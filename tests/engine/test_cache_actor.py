@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +19,7 @@ class BrokenDisk:
     def __init__(self) -> None:
         self.n_puts = 0
 
-    def put(self, _snapshot: Snapshot) -> str:
+    def put_all(self, _entries: Sequence[Snapshot], *, above: Sequence[str]) -> None:
         self.n_puts += 1
         raise RuntimeError("a bug")
 

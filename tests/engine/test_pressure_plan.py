@@ -119,7 +119,8 @@ def test_between_the_watermarks_pressure_goes_on_and_none_begins() -> None:
 
 
 def test_the_ladder_is_climbed_as_its_steps_run_out() -> None:
-    state, ladder = PressureState(), HOST_LADDER
+    state = PressureState()
+    ladder: tuple[Freeable, ...] = HOST_LADDER
     steps: list[tuple[str, str, int]] = []
     for turn in range(4):
         planned = plan(state, used(950), ladder=ladder, now_s=100.0 + 2 * turn)

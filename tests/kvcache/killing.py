@@ -77,7 +77,7 @@ class Trial:
 
     def prepare(self, victim: Snapshot, number: int) -> None:
         """Bring the root into the state that the scenario is about."""
-        path = self.root / entry_name(victim.key)
+        path = self.root / entry_name(victim)
         match self.scenario:
             case "damaged":
                 path.parent.mkdir(parents=True, exist_ok=True)

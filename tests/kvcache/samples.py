@@ -15,6 +15,7 @@ from actorllama.kvcache import (
     Owner,
     PosixFileSystem,
     Snapshot,
+    StoredEntry,
 )
 from actorllama.kvcache.layout import entry_name, temporary_name
 from actorllama.telemetry import StrictBus
@@ -118,9 +119,9 @@ class FaultyFiles(PosixFileSystem):
         self._step("scan")
         return super().scan(path)
 
-    def touch(self, fd: int) -> None:
+    def touch(self, fd: int, used_ns: int) -> None:
         self._step("touch")
-        super().touch(fd)
+        super().touch(fd, used_ns)
 
     def mkdir(self, path: str) -> None:
         self._step("mkdir")
@@ -149,8 +150,8 @@ class LonelyFiles(QuickFiles):
     def is_running(self, owner: Owner) -> bool | None:
         return self.is_alive
 
-    def now_s(self) -> float:
-        return super().now_s() + self.jump_s
+    def now_ns(self) -> int:
+        return super().now_ns() + int(self.jump_s * 1e9)
 
 
 def kill_me() -> None:
@@ -177,8 +178,8 @@ def tier_at(
     )
 
 
-def path_of(root: Path, snapshot: Snapshot) -> Path:
-    return root / entry_name(snapshot.key)
+def path_of(root: Path, entry: StoredEntry) -> Path:
+    return root / entry_name(entry)
 
 
 def plant_temporary(root: Path, owner: Owner, n_bytes: int = N_BYTES) -> Path:

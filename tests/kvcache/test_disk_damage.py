@@ -112,8 +112,8 @@ def test_a_file_under_the_name_of_another_key_is_a_miss(root: Path, bus: StrictB
     tier.put(one)
     path_of(root, other).parent.mkdir(exist_ok=True)
     path_of(root, one).rename(path_of(root, other))
-    assert tier.keys() == ()
     assert tier.get(other.key) is None
+    assert tier.keys() == ()
 
 
 def test_a_file_larger_than_the_limit_is_never_read(root: Path, bus: StrictBus) -> None:

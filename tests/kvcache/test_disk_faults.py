@@ -28,14 +28,14 @@ def fresh(_root: Path) -> None:
 
 def damaged(root: Path) -> None:
     """Have a damaged file under the name."""
-    path = root / entry_name(snapshot_of(1).key)
+    path = root / entry_name(snapshot_of(1))
     path.parent.mkdir(parents=True)
     path.write_bytes(encoded(snapshot_of(1))[:-1])
 
 
 def foreign(root: Path) -> None:
     """Have a file under the name that another key signed."""
-    path = root / entry_name(snapshot_of(1).key)
+    path = root / entry_name(snapshot_of(1))
     path.parent.mkdir(parents=True)
     path.write_bytes(encoded(snapshot_of(1), b"0123456789abcdef"))
 
@@ -156,7 +156,7 @@ class Rival(QuickFiles):
     """Another process that publishes the same key just before we link ours."""
 
     def __init__(self, root: Path, data: bytes) -> None:
-        self.path = root / entry_name(snapshot_of(1).key)
+        self.path = root / entry_name(snapshot_of(1))
         self.data = data
 
     def link(self, source: str, target: str) -> None:
@@ -192,7 +192,7 @@ class Mender(QuickFiles):
 
 def test_a_file_that_was_mended_meanwhile_is_not_set_aside(tmp_path: Path) -> None:
     damaged(tmp_path)
-    path = tmp_path / entry_name(snapshot_of(1).key)
+    path = tmp_path / entry_name(snapshot_of(1))
     tier = DiskTier(tmp_path, limit_bytes=9 * N_BYTES, files=Mender(path))
     assert tier.get(snapshot_of(1).key) is None
     assert tier.get(snapshot_of(1).key) == snapshot_of(1)
@@ -211,7 +211,7 @@ class Remover(QuickFiles):
 
 def test_a_damaged_file_that_is_gone_already_is_a_miss(tmp_path: Path) -> None:
     damaged(tmp_path)
-    path = tmp_path / entry_name(snapshot_of(1).key)
+    path = tmp_path / entry_name(snapshot_of(1))
     tier = DiskTier(tmp_path, limit_bytes=9 * N_BYTES, files=Remover(path))
     assert tier.get(snapshot_of(1).key) is None
     assert not (tmp_path / "quarantine").exists() or not list((tmp_path / "quarantine").iterdir())
@@ -232,7 +232,7 @@ class Unsure(FaultyFiles):
 
 
 def test_what_another_process_published_is_not_taken_back_with_ours(tmp_path: Path) -> None:
-    path = tmp_path / entry_name(snapshot_of(1).key)
+    path = tmp_path / entry_name(snapshot_of(1))
     path.parent.mkdir()
     tier = DiskTier(tmp_path, limit_bytes=9 * N_BYTES, files=Unsure(path))
     with pytest.raises(CacheError):

@@ -123,7 +123,7 @@ def test_eviction_is_told() -> None:
 def test_a_check_drops_what_is_not_what_its_key_says() -> None:
     tier = tier_for(3)
     first, second = filled(tier, 2)
-    tier._entries[first.key].snapshot = second
+    tier._entries[first.key].entry = second
     report = tier.check()
     assert (report.n_checked, report.n_corrupt) == (2, 1)
     assert tier.keys() == (second.key,)

@@ -5,7 +5,7 @@ import attrs
 import pytest
 
 from actorllama.errors import CacheError, TierFull
-from actorllama.kvcache import DiskTier, Hit, RamTier, SnapshotStore
+from actorllama.kvcache import DiskTier, Found, PutReport, RamTier, SnapshotStore
 from actorllama.kvcache.tally import Tally
 from actorllama.telemetry import MemoryHandler, StrictBus
 from tests.kvcache.samples import QuickFiles, snapshot_of
@@ -30,11 +30,11 @@ def write_all(store: SnapshotStore) -> list[str | CacheError]:
     while (job := store.write_behind()) is not None:
         outcome = job.run()
         store.finish(job, outcome)
-        outcomes.append(outcome)
+        outcomes += outcome.hows.values() if isinstance(outcome, PutReport) else [outcome]
     return outcomes
 
 
-def tier_of(hit: Hit | None) -> str | None:
+def tier_of(hit: Found | None) -> str | None:
     return hit.tier if hit else None
 
 
@@ -42,7 +42,7 @@ def test_a_snapshot_is_in_ram_at_once_and_on_disk_when_its_job_ran(tmp_path: Pat
     store = store_at(tmp_path)
     snapshot = snapshot_of()
     assert store.put(snapshot) == snapshot.key
-    assert store.get(snapshot.key) == Hit(snapshot=snapshot, tier="ram")
+    assert store.get(snapshot.key) == Found(entry=snapshot, tier="ram")
     assert store.statistics().n_pending == 1
 
     assert write_all(store) == ["published"]
@@ -50,7 +50,7 @@ def test_a_snapshot_is_in_ram_at_once_and_on_disk_when_its_job_ran(tmp_path: Pat
     assert store.ram.statistics().n_pinned == 0
     later = store_at(tmp_path)
     assert later.keys() == (snapshot.key,)
-    assert later.get(snapshot.key) == Hit(snapshot=snapshot, tier="disk")
+    assert later.get(snapshot.key) == Found(entry=snapshot, tier="disk")
     assert tier_of(later.get(snapshot.key)) == "ram", "what was read from disk is kept in RAM"
 
 
@@ -188,7 +188,7 @@ def test_a_newer_snapshot_of_a_key_answers_before_the_older(tmp_path: Path) -> N
     store.put(snapshot_of(1))
     newer = attrs.evolve(snapshot_of(1), label="newer")
     store.put(newer)
-    assert store.get(newer.key) == Hit(snapshot=newer, tier="ram")
+    assert store.get(newer.key) == Found(entry=newer, tier="ram")
 
 
 @pytest.mark.slow

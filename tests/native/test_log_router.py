@@ -35,3 +35,16 @@ def test_errors_are_collected_on_the_thread_that_asks() -> None:
     with log_router().collecting_errors() as errors:
         llama_cpp.llama_model_load_from_file(b"/nonexistent", llama_cpp.llama_model_default_params())
     assert any("/nonexistent" in line for line in errors)
+
+
+def test_all_lines_are_collected_for_who_asks_and_no_longer_than_asked() -> None:
+    import llama_cpp
+
+    from actorllama.native.llama.log_router import log_router
+
+    with log_router().collecting_lines() as lines:
+        llama_cpp.llama_model_load_from_file(b"/nonexistent", llama_cpp.llama_model_default_params())
+    assert any("/nonexistent" in line for line in lines)
+    n_lines = len(lines)
+    llama_cpp.llama_model_load_from_file(b"/nonexistent", llama_cpp.llama_model_default_params())
+    assert len(lines) == n_lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
 from actorllama.native.memory import HOST, MemoryDomain
@@ -97,3 +98,16 @@ def test_a_buffer_lies_where_its_type_says() -> None:
     matched = match_devices([gpu("CUDA0", ONE.pci)], (ONE,))
     labels = ("CUDA0", "CPU", "CPU_Mapped", "CUDA_Host")
     assert [domain_of(label, matched) for label in labels] == [ONE, HOST, HOST, HOST]
+
+
+@pytest.mark.model
+def test_this_builds_devices_are_listed_with_the_processor_among_them() -> None:
+    from actorllama.native.llama.devices import list_devices
+
+    devices = list_devices()
+    (cpu,) = [device for device in devices if device.kind == "cpu"]
+    assert cpu.name == "CPU"
+    assert cpu.pci is None
+    assert cpu.total_bytes is not None
+    assert abs(cpu.total_bytes - psutil.virtual_memory().total) <= 1 << 20
+    assert match_devices(devices, ())["CPU"] == HOST

@@ -51,6 +51,16 @@ class LogRouter:
         finally:
             self._local.collected = None
 
+    @contextlib.contextmanager
+    def collecting_lines(self) -> Generator[list[str], None, None]:
+        """Collect every line logged on this thread inside the block: llama.cpp tells what it allocates."""
+        collected: list[str] = []
+        self._local.lines = collected
+        try:
+            yield collected
+        finally:
+            self._local.lines = None
+
     def _on_log(self, level: int, text: bytes, _user: object) -> None:
         # An exception here would be printed by ctypes and lost: nothing below may raise on odd bytes.
         local = self._local
@@ -64,6 +74,9 @@ class LogRouter:
         collected = getattr(local, "collected", None)
         if collected is not None and name in ("warning", "error") and line.strip():
             collected.append(line.strip())
+        lines = getattr(local, "lines", None)
+        if lines is not None:
+            lines.append(line.strip())
         # Errors come back to the caller as typed errors; in the log they are detail.
         if name in ("warning", "error"):
             self._log.info(line.strip(), level_there=name)

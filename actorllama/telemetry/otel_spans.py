@@ -1,0 +1,216 @@
+"""Makes OpenTelemetry spans from what the rooms tell, after the semantic conventions for generative AI."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.util.types import AttributeValue
+
+from actorllama.telemetry.event import Event, EventName, Measurements, Metadata
+from actorllama.telemetry.redaction import tell_error
+
+__all__ = ["OtelSpans"]
+
+_TurnKey: TypeAlias = tuple[object, object]
+_Reader: TypeAlias = Callable[[Measurements, Metadata, int], None]
+
+_OPERATION = "text_completion"  # a chat is rendered to text before the engine hears of it
+_PHASES = ("queue", "restore", "prefill", "decode", "save")
+_NS = 1_000_000_000
+_ALWAYS = frozenset({"queue", "prefill"})
+_FINISH_REASONS: Mapping[object, str] = {
+    "end": "stop",
+    "stop": "stop",
+    "length": "length",
+    "context": "length",
+}
+
+
+class OtelSpans:
+    """Spans of turns with their phases, and of loading.
+
+    A turn's span is made when the turn is over, from the seconds that the engine measured: each phase is
+    exactly as long as it was, and the whole ends when its end was told. A turn that nobody tells the end
+    of (its model crashed) is closed as an error when the model's failure, end or reload is told.
+
+    Owner: the bus that it is attached to. Turns are told by their model's actor alone; the table of open
+    turns is changed by single operations on a dictionary.
+    """
+
+    def __init__(
+        self, tracer: Tracer, clock_ns: Callable[[], int], *, is_open: bool, open_limit: int
+    ) -> None:
+        """Make spans with ``tracer``.
+
+        Args:
+            tracer: Of a provider that the user configured.
+            clock_ns: Wall clock in nanoseconds since the epoch.
+            is_open: Whether to tell users' and models' words.
+            open_limit: Turns at most that are remembered while they run.
+        """
+        self._tracer = tracer
+        self._clock_ns = clock_ns
+        self._is_open = is_open
+        self._open_limit = open_limit
+        self._began_ns: OrderedDict[_TurnKey, int] = OrderedDict()
+        self.table: Mapping[EventName, _Reader] = {
+            ("engine", "turn", "started"): self._started,
+            ("engine", "turn", "ended"): self._ended,
+            ("engine", "turn", "failed"): self._failed,
+            ("engine", "turn", "refused"): self._refused,
+            ("engine", "model", "loaded"): self._loaded,
+            ("engine", "model", "failed"): self._model_gone,
+            ("engine", "model", "unloaded"): self._model_gone,
+            ("engine", "load", "failed"): self._load_failed,
+        }
+
+    def __call__(
+        self, event: Event, measurements: Measurements, metadata: Metadata, _config: object = None
+    ) -> None:
+        """Read one fact.
+
+        Cost: that of the SDK, some 10 microseconds for each span; a turn has four to six.
+        """
+        self.table[event.name](measurements, metadata, self._clock_ns())
+
+    # -- turns -------------------------------------------------------------------------------------
+
+    def _started(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:
+        if len(self._began_ns) >= self._open_limit:
+            self._began_ns.popitem(last=False)
+        self._began_ns[about["model"], about["turn_id"]] = now_ns - _ns(numbers["queue_s"])
+
+    def _ended(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:
+        span = self._turn(numbers, about, now_ns)
+        reason = about["finish_reason"]
+        span.set_attribute("gen_ai.response.finish_reasons", (_FINISH_REASONS.get(reason, str(reason)),))
+        span.set_attribute("actorllama.finish_reason", str(reason))
+        if self._is_open:
+            span.set_attributes(_words(about, _FINISH_REASONS.get(reason, "")))
+        span.end(now_ns)
+
+    def _failed(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:
+        span = self._turn(numbers, about, now_ns)
+        span.set_attribute("actorllama.finish_reason", str(about["finish_reason"]))
+        _mark(span, about["error"], now_ns, is_open=self._is_open)
+        span.end(now_ns)
+
+    def _refused(self, _numbers: Measurements, about: Metadata, now_ns: int) -> None:
+        span = self._root(about, now_ns)
+        _mark(span, "Busy" if about["reason"] == "busy" else "ModelUnavailable", now_ns, is_open=True)
+        span.end(now_ns)
+
+    def _turn(self, numbers: Measurements, about: Metadata, now_ns: int) -> Span:
+        """Make a turn's span and those of its phases, one after the other; the turn's own is not ended."""
+        self._began_ns.pop((about["model"], about["turn_id"]), None)
+        phases = [(phase, _ns(numbers[f"{phase}_s"])) for phase in _PHASES]
+        at_ns = now_ns - sum(length_ns for _, length_ns in phases)
+        span = self._root(about, at_ns)
+        if not span.is_recording():  # not sampled, and neither are its phases
+            return span
+        span.set_attributes(_usage(numbers))
+        span.set_attributes(dict(_facts(about)))
+        context = set_span_in_context(span, Context())
+        for phase, length_ns in phases:
+            if length_ns > 0 or phase in _ALWAYS:
+                self._tracer.start_span(phase, context, start_time=at_ns).end(at_ns + length_ns)
+            at_ns += length_ns
+        return span
+
+    def _root(self, about: Metadata, began_ns: int) -> Span:
+        model = str(about["model"])
+        return self._tracer.start_span(
+            f"{_OPERATION} {model}",
+            Context(),
+            SpanKind.INTERNAL,
+            {
+                "gen_ai.operation.name": _OPERATION,
+                "gen_ai.provider.name": "actorllama",
+                "gen_ai.request.model": model,
+                "gen_ai.response.id": str(about["turn_id"]),
+            },
+            start_time=began_ns,
+        )
+
+    # -- models ------------------------------------------------------------------------------------
+
+    def _loaded(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:
+        self._close_turns(about, now_ns)  # of the actor before, if it was killed without a word
+        span = self._load(numbers, about, now_ns)
+        span.set_attribute("actorllama.weights_bytes", numbers["weights_bytes"])
+        span.end(now_ns)
+
+    def _load_failed(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:
+        span = self._load(numbers, about, now_ns)
+        _mark(span, about["error"], now_ns, is_open=self._is_open)
+        span.end(now_ns)
+
+    def _load(self, numbers: Measurements, about: Metadata, now_ns: int) -> Span:
+        model = str(about["model"])
+        attributes = {"gen_ai.request.model": model}
+        began_ns = now_ns - _ns(numbers["duration_s"])
+        return self._tracer.start_span(
+            f"load {model}", Context(), SpanKind.INTERNAL, attributes, start_time=began_ns
+        )
+
+    def _model_gone(self, _numbers: Measurements, about: Metadata, now_ns: int) -> None:
+        self._close_turns(about, now_ns, about.get("error"))
+
+    def _close_turns(self, about: Metadata, now_ns: int, error: object = None) -> None:
+        """Close the turns of a model whose ends nobody will tell."""
+        for key, began_ns in list(self._began_ns.items()):
+            if key[0] == about["model"] and self._began_ns.pop(key, None) is not None:
+                span = self._root({"model": key[0], "turn_id": key[1]}, began_ns)
+                _mark(span, error or "ModelUnavailable", now_ns, is_open=self._is_open)
+                span.end(now_ns)
+
+
+def _ns(seconds: float) -> int:
+    return max(0, round(seconds * _NS))
+
+
+def _usage(numbers: Measurements) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {
+        "gen_ai.usage.input_tokens": int(numbers["n_prompt"]),
+        "gen_ai.usage.output_tokens": int(numbers["n_generated"]),
+        "gen_ai.usage.cache_read.input_tokens": int(numbers["n_cached"]),
+        "actorllama.n_steps": int(numbers["n_steps"]),
+    }
+    if numbers["n_generated"] > 0:
+        first_token_s = numbers["queue_s"] + numbers["restore_s"] + numbers["prefill_s"]
+        found["gen_ai.response.time_to_first_chunk"] = first_token_s
+    return found
+
+
+def _facts(about: Metadata) -> Iterator[tuple[str, str]]:
+    yield "gen_ai.response.model", str(about["model"])
+    for key in ("exactness", "cache_tier"):
+        value = about.get(key)
+        if value is not None:
+            yield f"actorllama.{key}", str(value)
+
+
+def _words(about: Metadata, finish_reason: str) -> dict[str, AttributeValue]:
+    """Tell what was said, for those who asked; the engine knows prompts as token ids only."""
+    part = {"type": "text", "content": str(about["text"])}
+    reply = {"role": "assistant", "parts": [part], "finish_reason": finish_reason}
+    return {
+        "gen_ai.output.messages": json.dumps([reply]),
+        "actorllama.prompt_tokens": json.dumps(about["prompt"]),
+    }
+
+
+def _mark(span: Span, error: object, now_ns: int, *, is_open: bool) -> None:
+    """Record an error: an exception, or the name of one."""
+    if isinstance(error, BaseException):
+        kind, words = type(error).__name__, tell_error(error, is_open=is_open)
+    else:
+        kind = words = str(error)
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR, words))
+    span.add_event("exception", {"exception.type": kind, "exception.message": words}, now_ns)
