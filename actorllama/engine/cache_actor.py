@@ -192,7 +192,10 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if entries:
             # Told as an event by the tier; a cache that is full loses time, not an answer.
             with suppress(TierFull):
-                self._store.put_state(entries)
+                if snapshot is None:
+                    self._store.put_in_ram(entries)
+                else:
+                    self._store.put_state(entries)
 
     # -- finding -------------------------------------------------------------------------------
 

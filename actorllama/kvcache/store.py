@@ -83,9 +83,20 @@ class SnapshotStore:
         Raises:
             TierFull: RAM has no room for any of them, and they could not be queued for the disk either.
         """
+        return self._put(entries, is_for_disk=True)
+
+    def put_in_ram(self, entries: Sequence[StoredEntry]) -> Kept:
+        """Keep entries in RAM and nowhere else: they reach the disk with a snapshot that needs them, if ever.
+
+        Raises:
+            TierFull: RAM has no room for any of them.
+        """
+        return self._put(entries, is_for_disk=False)
+
+    def _put(self, entries: Sequence[StoredEntry], *, is_for_disk: bool) -> Kept:
         self._doomed.difference_update(entry.key for entry in entries)  # wanted again
         n_in_ram, evicted, refusal = self._put_ram(entries)
-        is_queued = self._enqueue(entries)
+        is_queued = is_for_disk and self._enqueue(entries)
         for entry in entries:
             self._note_ram(entry)
         if n_in_ram == 0 and not is_queued and refusal is not None:

@@ -1,16 +1,115 @@
-"""The cache actor keeps answering whatever becomes of a write."""
+"""The cache actor keeps, finds and brings; and keeps answering whatever becomes of its jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
 import trio
+from attrs import define, field
 
 from actorllama.actors import Context, InitOutcome, Ref, open_system
-from actorllama.engine import CacheActor, FindSnapshot, KeepSnapshot
+from actorllama.actors import Server as Actor
+from actorllama.actors.server import NoReply, Outcome, Ready
+from actorllama.engine import CacheActor, FindSnapshot, KeepCells, ReadCacheStatistics
+from actorllama.engine.cache_messages import FindPrefix, PrefixFound
+from actorllama.engine.commands import RestoredState
+from actorllama.errors import StateError
+from actorllama.ids import TurnId
 from actorllama.kvcache import CacheOptions, DiskTier, RamTier, Snapshot, SnapshotStore
+from actorllama.native import StateParts
+from actorllama.telemetry import Bus
+from actorllama.telemetry.memory_handler import record
+from actorllama.testing.fake_cutter import FakeCutter
+
+N = 4
+OPTIONS = CacheOptions(block_tokens=N)
+BIG = 20_000  # cells whose bytes are too many to be cut on the event loop
+
+
+def state(tokens: Sequence[int]) -> memoryview:
+    """Write a state as the fake context does."""
+    cells = b"".join(
+        position.to_bytes(8, "little") + token.to_bytes(8, "little") for position, token in enumerate(tokens)
+    )
+    return memoryview(b"FAKE" + len(tokens).to_bytes(4, "little") + cells)
+
+
+def keep(tokens: Sequence[int], *, is_turn: bool = True, n_block: int = N) -> KeepCells:
+    snapshot = Snapshot(
+        namespace="ab",
+        tokens=(*tokens, 7),
+        n_prompt=1,
+        sampler=b"s",
+        block_tokens=n_block,
+        has_boundary=len(tokens) % n_block > 0,
+        created_s=0.0,
+    )
+    return KeepCells(
+        namespace="ab",
+        tokens=tuple(tokens),
+        kv=state(tokens),
+        cutter=FakeCutter(),
+        token_s=0.001,
+        snapshot=snapshot if is_turn else None,
+    )
+
+
+@define
+class Asker(Actor[None, None, PrefixFound]):
+    """Collects the cache's answers."""
+
+    answers: list[PrefixFound] = field(factory=list)
+
+    async def init(self, ctx: Context) -> InitOutcome:
+        return Ready()
+
+    async def handle_info(self, message: PrefixFound) -> Outcome:
+        self.answers.append(message)
+        return NoReply()
+
+
+class Desk:
+    """A cache and somebody who asks it."""
+
+    def __init__(self, cache: Ref, asker: Ref, answers: list[PrefixFound]) -> None:
+        self.cache = cache
+        self._asker = asker
+        self._answers = answers
+
+    async def find(
+        self, tokens: Sequence[int], *, n_least: int = 1, token_s: float | None = None
+    ) -> RestoredState | None:
+        n_before = len(self._answers)
+        question = FindPrefix(
+            turn_id=TurnId(n_before),
+            namespace="ab",
+            tokens=tuple(tokens),
+            n_had=0,
+            n_least=n_least,
+            token_s=token_s,
+            cutter=FakeCutter(),
+            reply_to=self._asker,
+        )
+        self.cache.info_nowait(question)
+        with trio.fail_after(10):
+            while len(self._answers) == n_before:
+                await trio.lowlevel.checkpoint()
+        assert self._answers[-1].turn_id == question.turn_id
+        return self._answers[-1].restore
+
+
+@asynccontextmanager
+async def open_desk(
+    root: Path | None = None, *, cache: CacheActor | None = None, bus: Bus | None = None
+) -> AsyncGenerator[Desk, None]:
+    async with open_system(bus=bus) as system:
+        ref = await system.start(lambda: cache or CacheActor(OPTIONS, root), name="cache")
+        answers: list[PrefixFound] = []
+        asker = await system.start(lambda: Asker(answers))
+        yield Desk(ref, asker, answers)
 
 
 class BrokenDisk:
@@ -19,7 +118,7 @@ class BrokenDisk:
     def __init__(self) -> None:
         self.n_puts = 0
 
-    def put_all(self, _entries: Sequence[Snapshot], *, above: Sequence[str]) -> None:
+    def put_all(self, _entries: Sequence[object], *, above: Sequence[str]) -> None:
         self.n_puts += 1
         raise RuntimeError("a bug")
 
@@ -28,7 +127,7 @@ class WithBrokenDisk(CacheActor):
     """The real actor over a broken disk."""
 
     def __init__(self, disk: BrokenDisk) -> None:
-        super().__init__(CacheOptions(), None)
+        super().__init__(OPTIONS, None)
         self._broken = disk
 
     async def init(self, ctx: Context) -> InitOutcome:
@@ -37,39 +136,146 @@ class WithBrokenDisk(CacheActor):
         return ready
 
 
-def snapshot(token: int) -> Snapshot:
-    return Snapshot(namespace="ab", tokens=(1, token), n_prompt=1, sampler=b"s", kv=b"kv", created_s=0.0)
+class StrangeCutter(FakeCutter):
+    """Reads no state, or puts none together."""
+
+    def split(self, data: memoryview, *, block_tokens: int, first_block: int = 0) -> StateParts:
+        raise StateError(operation="split", reason="of another kind")
 
 
-async def wait_found(cache: Ref, kept: Snapshot) -> str:
+def files(root: Path, pattern: str) -> list[Path]:
+    return [path for path in root.rglob(pattern) if path.is_file()]
+
+
+async def wait_found(cache: Ref, kept: KeepCells) -> str:
+    assert kept.snapshot is not None
     with trio.fail_after(10):
-        hit = await cache.call(FindSnapshot(key=kept.key))
-    assert hit is not None
-    assert hit.snapshot.kv == b"kv"
-    return hit.tier
+        found = await cache.call(FindSnapshot(key=kept.snapshot.key))
+    assert found is not None
+    assert found.entry == kept.snapshot
+    return found.tier
 
 
-async def test_a_writer_that_crashes_costs_a_file_and_nothing_else() -> None:
+async def test_a_writer_that_crashes_costs_its_files_and_nothing_else() -> None:
     disk = BrokenDisk()
-    async with open_system() as system:
-        cache = await system.start(lambda: WithBrokenDisk(disk))
-        kept = [snapshot(token) for token in range(3)]
+    async with open_desk(cache=WithBrokenDisk(disk)) as desk:
+        kept = [keep((1, token)) for token in range(3)]
         for item in kept:
-            cache.info_nowait(KeepSnapshot(snapshot=item))
+            desk.cache.info_nowait(item)
         with trio.fail_after(10):
             while disk.n_puts < len(kept):
                 await trio.lowlevel.checkpoint()
-        assert [await wait_found(cache, item) for item in kept] == ["ram"] * 3
-        assert cache.is_alive
+        assert [await wait_found(desk.cache, item) for item in kept] == ["ram"] * 3
+        assert desk.cache.is_alive
 
 
 async def test_what_is_kept_is_on_disk_when_the_system_has_ended(tmp_path: Path) -> None:
-    kept = [snapshot(token) for token in range(5)]
-    async with open_system() as system:
-        cache = await system.start(lambda: CacheActor(CacheOptions(), tmp_path))
+    kept = [keep((1, token)) for token in range(5)]
+    async with open_desk(tmp_path) as desk:
         for item in kept:
-            cache.info_nowait(KeepSnapshot(snapshot=item))
-        await wait_found(cache, kept[-1])
-    async with open_system() as system:
-        cache = await system.start(lambda: CacheActor(CacheOptions(), tmp_path))
-        assert [await wait_found(cache, item) for item in kept] == ["disk"] * 5
+            desk.cache.info_nowait(item)
+        await wait_found(desk.cache, kept[-1])
+    async with open_desk(tmp_path) as desk:
+        assert [await wait_found(desk.cache, item) for item in kept] == ["disk"] * 5
+
+
+async def test_a_large_state_that_was_being_cut_at_the_end_is_on_disk(tmp_path: Path) -> None:
+    options = CacheOptions(block_tokens=4096)
+    large = keep(range(BIG), n_block=4096)
+    async with open_desk(cache=CacheActor(options, tmp_path)) as desk:
+        desk.cache.info_nowait(large)
+        await wait_found(desk.cache, large)
+    async with open_desk(cache=CacheActor(options, tmp_path)) as desk:
+        found = await desk.find((*large.tokens, 7))
+    assert found is not None
+    assert (found.source, found.n_cells, bytes(found.kv)) == ("disk", BIG, bytes(state(large.tokens)))
+
+
+async def test_a_prefix_is_found_at_blocks_and_where_a_turn_ended() -> None:
+    async with open_desk() as desk:
+        desk.cache.info_nowait(keep(range(10)))
+        for n_common, n_cells in ((10, 10), (9, 8), (8, 8), (7, 4), (4, 4), (3, None)):
+            found = await desk.find((*range(n_common), 99, 98))
+            assert (found.n_cells if found else None) == n_cells
+            if found is not None:
+                assert bytes(found.kv) == bytes(state(range(n_cells or 0)))
+
+
+async def test_who_asks_while_a_state_is_being_cut_gets_it() -> None:
+    async with open_desk(cache=CacheActor(CacheOptions(block_tokens=4096), None)) as desk:
+        desk.cache.info_nowait(keep(range(BIG), n_block=4096))
+        found = await desk.find((*range(BIG), 7))
+        assert found is not None
+        assert found.n_cells == BIG
+
+
+async def test_what_is_too_short_or_dearer_than_computing_is_not_brought() -> None:
+    async with open_desk() as desk:
+        desk.cache.info_nowait(keep(range(8)))
+        assert await desk.find((*range(8), 9), n_least=9) is None
+        assert await desk.find((*range(8), 9), token_s=1e-9) is None
+        assert await desk.find((*range(8), 9), token_s=1.0) is not None
+
+
+async def test_cells_of_turns_that_were_not_kept_stay_in_memory(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.cache.info_nowait(keep(range(8), is_turn=False))
+        assert await desk.find((*range(8), 9)) is not None
+    async with open_desk(tmp_path) as desk:
+        assert await desk.find((*range(8), 9)) is None
+        desk.cache.info_nowait(keep(range(8), is_turn=False))
+        desk.cache.info_nowait(keep(range(9)))
+        await wait_found(desk.cache, keep(range(9)))
+    async with open_desk(tmp_path) as desk:  # a turn that was kept takes the blocks it needs along
+        found = await desk.find((*range(9), 9))
+        assert (found.n_cells if found else None) == 9
+
+
+async def test_a_part_that_is_gone_leaves_what_is_before_it(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.cache.info_nowait(keep(range(12)))
+        await wait_found(desk.cache, keep(range(12)))
+    blocks = files(tmp_path, "*.block")
+    assert len(blocks) == 3
+    whole: dict[int, int] = {}
+    for path in blocks:
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes((data[-1] ^ 1,)))
+        async with open_desk(tmp_path) as desk:
+            found = await desk.find((*range(12), 9))
+        n_cells = found.n_cells if found else 0
+        whole[n_cells] = whole.get(n_cells, 0) + 1
+        path.write_bytes(data)
+    assert whole == {0: 1, 4: 1, 8: 1}
+
+
+async def test_a_state_that_cannot_be_cut_is_told_and_the_turn_is_kept() -> None:
+    bus = Bus()
+    with record(bus, ("engine", "cells")) as told:
+        async with open_desk(bus=bus) as desk:
+            item = keep(range(6))
+            desk.cache.info_nowait(
+                KeepCells(
+                    namespace=item.namespace,
+                    tokens=item.tokens,
+                    kv=item.kv,
+                    cutter=StrangeCutter(),
+                    token_s=None,
+                    snapshot=item.snapshot,
+                )
+            )
+            await wait_found(desk.cache, item)
+            assert await desk.find((*range(6), 9)) is None
+    assert [event.event.name for event in told.of(("engine", "cells"))] == [("engine", "cells", "dropped")]
+
+
+async def test_more_than_may_wait_is_dropped_and_told() -> None:
+    bus = Bus()
+    options = CacheOptions(block_tokens=N, pending_limit_bytes=100)
+    with record(bus, ("engine", "cells")) as told:
+        async with open_desk(cache=CacheActor(options, None), bus=bus) as desk:
+            desk.cache.info_nowait(keep(range(50)))
+            assert await desk.find((*range(50), 9)) is None
+            statistics = await desk.cache.call(ReadCacheStatistics())
+    assert statistics.ram.n_entries == 0
+    assert len(told.of(("engine", "cells"))) == 1
