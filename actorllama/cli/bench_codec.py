@@ -63,7 +63,7 @@ def command(
 
     The model writes a text; its state is taken on the way, encoded, decoded, restored into another sequence
     and continued with the same tokens. KL compares all probabilities with those of the run that was never
-    saved: lossless codecs must be exactly 0.
+    saved: lossless codecs must be exactly 0, and the exit code is 1 if one is not.
     """
     from actorllama.bench.codec import CodecBenchOptions, run_codec_bench
     from actorllama.bench.codec_report import CodecReport

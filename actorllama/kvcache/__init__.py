@@ -8,6 +8,7 @@ that several processes may share (``publish.py`` is the protocol, ``directory.py
 the quota, ``sweep.py`` the clearing up, ``reading.py`` the doubt). `SnapshotStore`: both behind one face,
 with write-behind by whole jobs (``write_queue.py``, ``jobs.py``). `PrefixIndex`: what of a prompt is stored.
 `Codec`: fewer bytes for the same state; its library is loaded by whoever asks for it, never by this door.
+`Arena`: memory for states whose pages were touched before.
 `FileSystem`: the seam to the system, so that tests can fail or die at any call.
 
 **Who owns it and what always holds.** A `SnapshotStore` and its `RamTier` have one owner; a `DiskTier`
@@ -35,6 +36,9 @@ key, and then every digest is keyed blake2b. Names tell kind and parent: an inde
 
 from __future__ import annotations
 
+from actorllama.kvcache.arena import Arena
+from actorllama.kvcache.arena_prefault import Prefault
+from actorllama.kvcache.arena_reports import ArenaStatistics
 from actorllama.kvcache.block import Block
 from actorllama.kvcache.boundary import Boundary
 from actorllama.kvcache.chain import Chain, block_key, boundary_key, chain_of, root_key
@@ -71,6 +75,8 @@ __all__ = [
     "FORMAT_VERSION",
     "HEADER_BYTES",
     "SECTIONS",
+    "Arena",
+    "ArenaStatistics",
     "Block",
     "Boundary",
     "Buffer",
@@ -93,6 +99,7 @@ __all__ = [
     "Kept",
     "Owner",
     "PosixFileSystem",
+    "Prefault",
     "PrefixHit",
     "PrefixIndex",
     "PutReport",

@@ -1,8 +1,8 @@
 """Memory that is touched once and then used again: where saved states are put.
 
-Writing into pages that the process never touched costs ten times more than writing into others, and fifty
-times more where the machine itself is a guest that must ask for them (``actorllama bench codec`` and
-llama-notes 0): each page is first zeroed, and mapped. A piece of the arena, once freed, keeps its pages.
+Writing into pages that the process never touched costs nine times more than writing into others, and fifty
+times more where the machine is a guest whose host must find the memory first: each page is zeroed and mapped
+before. A piece of the arena, once freed, keeps its pages (llama-notes 0).
 """
 
 from __future__ import annotations

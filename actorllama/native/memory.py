@@ -26,8 +26,8 @@ __all__ = [
 class MemoryDomain:
     """Memory that is freed only by freeing something that lies in it.
 
-    ``index`` counts GPUs as NVML does, MIG instances each for itself; ``uuid`` and ``pci`` name the device
-    whatever its index (``pci`` as ``0000:c1:00.0``). Two domains are the same if all four are.
+    ``index`` is that of the GPU in NVML, which a MIG instance shares with its siblings; ``uuid`` and ``pci``
+    (as ``0000:c1:00.0``) name the device whatever its index. Two domains are the same if all four are.
     """
 
     kind: Literal["host", "gpu"]
@@ -37,8 +37,10 @@ class MemoryDomain:
 
     @property
     def name(self) -> str:
-        """Give the name for events: ``host``, ``gpu0``, ``gpu1`` ..."""
-        return "host" if self.kind == "host" else f"gpu{self.index}"
+        """Give the name for events: ``host``, ``gpu0``, ``gpu1:MIG-...`` for an instance."""
+        if self.kind == "host":
+            return "host"
+        return f"gpu{self.index}:{self.uuid}" if self.uuid.startswith("MIG") else f"gpu{self.index}"
 
 
 HOST = MemoryDomain(kind="host")

@@ -144,10 +144,10 @@ class NvmlSource:
             found = _instances(nvml, handle) or [handle]
             for part in found:
                 uuid = _text(nvml.nvmlDeviceGetUUID(part))
-                domain = MemoryDomain(kind="gpu", index=len(self._devices), uuid=uuid, pci=pci)
+                domain = MemoryDomain(kind="gpu", index=index, uuid=uuid, pci=pci)
                 self._devices.append((domain, part))
         except nvml.NVMLError as exc:
-            self._faults.append(f"GPU {index} of NVML: {exc}")
+            self._faults.append(f"gpu{index}: {exc}")
 
     def _give_up(self, why_not: str) -> None:
         self.close()

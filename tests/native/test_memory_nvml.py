@@ -162,7 +162,7 @@ def test_a_gpu_whose_memory_cannot_be_told_hides_only_itself(driver: FakeDriver)
 
 def test_a_gpu_that_cannot_be_named_leaves_the_others(driver: FakeDriver) -> None:
     driver.set(gpu0_nvmlDeviceGetUUID=15)
-    assert driver.read() == ({"gpu0": 0.75}, "GPU 0 of NVML: GPU is lost")
+    assert driver.read() == ({"gpu1": 0.75}, "gpu0: GPU is lost")
     assert driver.domains()[0].uuid == "GPU-bbbb"
 
 
@@ -179,7 +179,7 @@ def test_a_gpu_that_falls_off_the_bus_hides_only_itself_and_is_looked_for_again(
     for now_s in (1, 29.9, 30):
         assert driver.read(now_s=now_s) == ({"gpu0": 0.125}, "gpu1: GPU is lost")
     driver.set(gpu1_nvmlDeviceGetUUID=15)
-    assert driver.read(now_s=31) == ({"gpu0": 0.125}, "GPU 1 of NVML: GPU is lost")  # opened again
+    assert driver.read(now_s=31) == ({"gpu0": 0.125}, "gpu1: GPU is lost")  # opened again
     driver.set(gpu1_nvmlDeviceGetMemoryInfo=None, gpu1_nvmlDeviceGetUUID=None, nvmlDeviceGetMemoryInfo=999)
     driver.read(now_s=61)
     driver.set(nvmlDeviceGetMemoryInfo=None)
@@ -224,7 +224,7 @@ def test_instances_of_a_cut_gpu_are_domains_of_their_own(driver: FakeDriver) -> 
             f"0.mig.{part}.uuid": f"MIG-{part}",
         }
     driver.set()
-    assert driver.read() == ({"gpu0": 0.6, "gpu1": 0.9, "gpu2": 0.75}, "")
+    assert driver.read() == ({"gpu0:MIG-0": 0.6, "gpu0:MIG-3": 0.9, "gpu1": 0.75}, "")
     domains = driver.domains()
     assert [domain.uuid for domain in domains] == ["MIG-0", "MIG-3", "GPU-bbbb"]
     assert [domain.pci for domain in domains] == ["0000:c1:00.0", "0000:c1:00.0", "0001:41:00.0"]
