@@ -166,6 +166,7 @@ class ContextCells:
             n_prompt=end.n_prompt,
             sampler=kept.record,
             block_tokens=self._block_tokens,
+            has_blocks=self.cutter.has_blocks,
             has_boundary=has_boundary,
             created_s=created_s,
         )

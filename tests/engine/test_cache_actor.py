@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import trio
-from attrs import define, field
+from attrs import define
 
 from actorllama.actors import Context, InitOutcome, Ref, open_system
 from actorllama.actors import Server as Actor
@@ -61,7 +61,7 @@ def keep(tokens: Sequence[int], *, is_turn: bool = True, n_block: int = N) -> Ke
 class Asker(Actor[None, None, PrefixFound]):
     """Collects the cache's answers."""
 
-    answers: list[PrefixFound] = field(factory=list)
+    answers: list[PrefixFound]
 
     async def init(self, ctx: Context) -> InitOutcome:
         return Ready()
