@@ -13,7 +13,7 @@ __all__ = ["GreedyDual"]
 _REUSED_WEIGHT: Final = 1.5
 """What was used again counts for this much of what was used once, however often. Measured: true counts
 up to 2, 4 or 8 lost up to 4, 8 and 9 % of the seconds against LRU where conversations grow (the next turn
-comes soon or never), 1.5 at most 4 %, and won as much as they did where prompts are shared."""
+comes soon or never), 1.5 at most 4 %, and won nearly as much where prompts are shared."""
 _REMEMBERED_MIN: Final = 16
 _MEAN_RATIO_MAX: Final = 8.0
 """What takes next to no bytes would outlive all others, and what holds it up (its ancestors) with it."""
