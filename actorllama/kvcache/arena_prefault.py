@@ -30,8 +30,8 @@ class Prefault:
     def run(self) -> None:
         """Touch the pages; on any thread, once.
 
-        Cost: 0.05 s per gigabyte, 2.3 s where the machine is a guest whose host must find the memory first. The
-        GIL is free meanwhile.
+        Cost: 0.05 s per gigabyte, 2.3 s where the machine is a guest whose host must find the memory first.
+        The GIL is free meanwhile.
         """
         import numpy as np  # not with this module, as in arena.py
 
