@@ -1,8 +1,10 @@
 """Reproducible measurements: each is a ratio against the bare thing, taken in one run.
 
-**What lives here.** ``decode.py``: decoding against a bare ``llama_decode`` loop. ``actors.py``: the
-kernel against bare trio. ``shapes.py``: the random models that speed is measured on. ``machine.py``:
-what a figure was measured on.
+**What lives here.** ``decode.py``: decoding against a bare ``llama_decode`` loop. ``exactness.py``: what
+``exact`` costs against ``faithful``. ``actors.py``: the kernel against bare trio. ``shapes.py``: the random
+models that speed is measured on. ``machine.py``: what a figure was measured on. ``eviction.py``: eviction
+policies on a trace (``block_trace.py``, ``synthetic_traces.py``), beside bounds (``clairvoyant.py``); it
+counts and takes no time.
 
 **Who owns it and what always holds.** A bench opens what it measures and closes it. The two sides of
 a ratio run in one process, in alternating order, after a warm-up; medians are quoted, spread is shown.
@@ -19,16 +21,22 @@ and no quality, so they are used for speed only.
 from __future__ import annotations
 
 from actorllama.bench.decode import DecodeBenchOptions, DecodeReport, DecodeRound, run_decode_bench
+from actorllama.bench.exactness import CostAtLength, CostOptions, CostReport, Speeds, run_exactness_cost
 from actorllama.bench.machine import MachineFacts, machine_facts
 from actorllama.bench.shapes import SHAPES, shape_path
 
 __all__ = [
     "SHAPES",
+    "CostAtLength",
+    "CostOptions",
+    "CostReport",
     "DecodeBenchOptions",
     "DecodeReport",
     "DecodeRound",
     "MachineFacts",
+    "Speeds",
     "machine_facts",
     "run_decode_bench",
+    "run_exactness_cost",
     "shape_path",
 ]

@@ -16,6 +16,7 @@ from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.parameters import JSON, model_path_from
 from actorllama.cli.screen import note, say, say_json
 from actorllama.errors import RequestError
+from actorllama.native import ContextOptions
 
 __all__ = ["command"]
 
@@ -29,6 +30,15 @@ class _Report(Protocol):
     def to_json(self) -> dict[str, object]: ...
 
     def lines(self) -> list[str]: ...
+
+
+_MODEL: Final = click.Option(["--model", "-m"], metavar="PATH", help="A GGUF file.")
+_SHAPE: Final = click.Option(
+    ["--shape"], type=click.Choice(_SHAPES), help="A random model of this shape instead.  [default: 15m]"
+)
+_THREADS: Final = click.Option(
+    ["--threads", "n_threads"], type=int, default=0, show_default=True, help="0: one per core."
+)
 
 
 @click.group("bench")
@@ -46,12 +56,8 @@ command.add_command(eviction)
 @command.command(
     "decode",
     params=[
-        click.Option(["--model", "-m"], metavar="PATH", help="A GGUF file."),
-        click.Option(
-            ["--shape"],
-            type=click.Choice(_SHAPES),
-            help="A random model of this shape instead.  [default: 15m]",
-        ),
+        _MODEL,
+        _SHAPE,
         click.Option(["-n", "n_seq"], type=int, default=8, show_default=True, help="Turns side by side."),
         click.Option(
             ["--tokens", "n_tokens"], type=int, default=64, show_default=True, help="Tokens of each turn."
@@ -63,9 +69,7 @@ command.add_command(eviction)
             show_default=True,
             help="Measurements of each side.",
         ),
-        click.Option(
-            ["--threads", "n_threads"], type=int, default=0, show_default=True, help="0: one per core."
-        ),
+        _THREADS,
         click.Option(
             ["--whole", "is_whole"], is_flag=True, help="Wait for whole replies instead of reading streams."
         ),
@@ -99,20 +103,15 @@ def decode(
     """Decode through the runtime, and with llama_decode alone.
 
     The median of the rounds' ratios is the result. A random model is written once and kept in the cache.
+    What exact costs against faithful is another measurement: actorllama bench exactness.
     """
-    from actorllama.bench import DecodeBenchOptions, run_decode_bench, shape_path
-    from actorllama.cli.model_summary import summarise
+    from actorllama.bench import DecodeBenchOptions, run_decode_bench
 
-    if model is not None and shape is not None:
-        raise RequestError(field="shape", value=shape, reason="give either a model or a shape")
     _check_counts(n_threads=n_threads, n_others=n_others)
-    path = model_path_from(model)
-    if path is not None:
-        summarise(path)  # tell an unusable file before anything is started
-    chosen = shape or _SHAPES[0]
+    path, label = _checked_model(model, shape)
     options = DecodeBenchOptions(
         model=path or Path(),
-        label=chosen if path is None else path.name,
+        label=label,
         n_seq=n_seq,
         n_tokens=n_tokens,
         n_rounds=n_rounds,
@@ -121,9 +120,79 @@ def decode(
         is_streamed=not is_whole,
     )
     if path is None:
-        note(f"random model {chosen}: written on first use, then kept")
-        options = evolve(options, model=shape_path(chosen))
+        options = evolve(options, model=_shape_path(label))
     return _measure(lambda: run_decode_bench(options, note), as_json=as_json)
+
+
+@command.command(
+    "exactness",
+    params=[
+        _MODEL,
+        _SHAPE,
+        click.Option(["-n", "n_seq"], type=int, default=1, show_default=True, help="Sequences side by side."),
+        click.Option(
+            ["--at", "lengths"],
+            type=int,
+            multiple=True,
+            default=(512, 2048),
+            show_default=True,
+            metavar="TOKENS",
+            help="Prompt tokens before the decoding; may be repeated.",
+        ),
+        click.Option(
+            ["--tokens", "n_tokens"], type=int, default=32, show_default=True, help="Tokens decoded there."
+        ),
+        click.Option(
+            ["--rounds", "n_rounds"],
+            type=int,
+            default=5,
+            show_default=True,
+            help="Measurements of each side.",
+        ),
+        _THREADS,
+        JSON,
+    ],
+    epilog=examples(
+        "actorllama bench exactness",
+        "actorllama bench exactness --model model.gguf --at 512 --tokens 16 --rounds 3 --json",
+        "actorllama bench exactness --shape 0.5b -n 8",
+    ),
+)
+def exactness(
+    *,
+    model: str | None,
+    shape: str | None,
+    n_seq: int,
+    lengths: tuple[int, ...],
+    n_tokens: int,
+    n_rounds: int,
+    n_threads: int,
+    as_json: bool,
+) -> int:
+    """Decode with and without flash attention: what exact costs against faithful.
+
+    Both sides are bare llama_decode loops, in turns; prompt processing and decoding are told apart. A ratio
+    of 0.92 says that exact takes 8 % of the speed. Which of the two holds is told by `actorllama verify`.
+    """
+    from actorllama.bench import CostOptions, run_exactness_cost
+
+    _check_counts(n_threads=n_threads)
+    path, label = _checked_model(model, shape)
+    try:
+        context = ContextOptions(n_seq=n_seq, n_threads=n_threads)
+    except ValueError as exc:
+        raise RequestError(field="n", value=n_seq, reason=str(exc.args[0])) from exc
+    options = CostOptions(
+        model=path or Path(),
+        label=label,
+        context=context,
+        lengths=lengths,
+        n_tokens=n_tokens,
+        n_rounds=n_rounds,
+    )
+    if path is None:
+        options = evolve(options, model=_shape_path(label))
+    return _measure(lambda: run_exactness_cost(options, note), as_json=as_json)
 
 
 @command.command(
@@ -150,6 +219,26 @@ def _measure(work: Callable[[], Awaitable[_Report]], *, as_json: bool) -> int:
         for line in report.lines():
             say(line)
     return code
+
+
+def _checked_model(model: str | None, shape: str | None) -> tuple[Path | None, str]:
+    """Return the file, if one was given, and the name of what is measured."""
+    from actorllama.cli.model_summary import summarise
+
+    if model is not None and shape is not None:
+        raise RequestError(field="shape", value=shape, reason="give either a model or a shape")
+    path = model_path_from(model)
+    if path is None:
+        return None, shape or _SHAPES[0]
+    summarise(path)  # tell an unusable file before anything is started
+    return path, path.name
+
+
+def _shape_path(shape: str) -> Path:
+    from actorllama.bench import shape_path
+
+    note(f"random model {shape}: written on first use, then kept")
+    return shape_path(shape)
 
 
 def _check_counts(**counts: int) -> None:

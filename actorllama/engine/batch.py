@@ -35,6 +35,8 @@ def build_batch(
 ) -> PlannedBatch:
     """Write down what a plan computes.
 
+    The token of a single row is the one chosen last, or the only one left of the prompt.
+
     Args:
         plan: The single rows are ascending by sequence, as llama.cpp computes them: it swaps whole logits
             rows to restore another order, 150 µs a step at 32 sequences.
@@ -51,7 +53,7 @@ def build_batch(
     rows: Sequence[int] = range(len(plan.decode))
     for seq_id in plan.decode:
         turn = turns[seq_id]
-        tokens.append(_pending(turn))
+        tokens.append((turn.tokens or turn.command.prompt)[-1])
         positions.append(turn.n_past)
     for chunk in plan.prefill:
         turn = turns[chunk.seq_id]
@@ -78,8 +80,9 @@ def _with_lent(plan: StepPlan, turns: Mapping[int, LiveTurn], lent: Sequence[Len
             tokens.append(0)
         else:
             rows.append(row)
-            tokens.append(_pending(turns[seq_id]))
-            positions[seq_id] = turns[seq_id].n_past
+            turn = turns[seq_id]
+            tokens.append((turn.tokens or turn.command.prompt)[-1])
+            positions[seq_id] = turn.n_past
     batch = StepBatch(
         tokens=tokens,
         positions=[positions[seq_id] for seq_id in seq_ids],
@@ -87,8 +90,3 @@ def _with_lent(plan: StepPlan, turns: Mapping[int, LiveTurn], lent: Sequence[Len
         outputs=range(len(seq_ids)),
     )
     return PlannedBatch(batch, rows)
-
-
-def _pending(turn: LiveTurn) -> int:
-    """Give the token of a single row: the one chosen last, or the only one left of the prompt."""
-    return turn.tokens[-1] if turn.tokens else turn.command.prompt[-1]

@@ -101,9 +101,7 @@ class Arena:
         for first, n_pages in found:
             self._free.take_at(first, n_pages)
         return Prefault(
-            pieces=[self._piece(first, n_pages, n_pages * PAGE_BYTES) for first, n_pages in found],
-            offsets=[first * PAGE_BYTES for first, _n_pages in found],
-            mapping=self._mapping,
+            pieces=[self._piece(first, n_pages, n_pages * PAGE_BYTES) for first, n_pages in found]
         )
 
     def trim(self, *, limit_bytes: int | None = None) -> int:

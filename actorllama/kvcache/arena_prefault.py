@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import mmap
 from collections.abc import Sequence
 
@@ -11,8 +10,6 @@ from attrs import field, frozen
 __all__ = ["PAGE_BYTES", "Prefault"]
 
 PAGE_BYTES = mmap.PAGESIZE
-_POPULATE_WRITE = 23  # MADV_POPULATE_WRITE of Linux 5.14; Python has no name for it
-_STEP_BYTES = 2 << 20  # madvise keeps the GIL; this is one large page
 
 
 @frozen(kw_only=True)
@@ -24,9 +21,6 @@ class Prefault:
 
     pieces: Sequence[memoryview] = field(repr=False)
     """What is to be touched; all of it belongs to nobody else meanwhile."""
-    mapping: mmap.mmap = field(repr=False)
-    offsets: Sequence[int]
-    """Where each piece begins in the mapping, in bytes."""
 
     @property
     def n_bytes(self) -> int:
@@ -34,18 +28,13 @@ class Prefault:
         return sum(len(piece) for piece in self.pieces)
 
     def run(self) -> None:
-        """Touch the pages; on any thread, once. Where memory is short it stops early and says nothing.
+        """Touch the pages; on any thread, once.
 
-        Cost: 0.1 s per gigabyte, 2.5 s where the machine is a guest whose host must find the memory first.
-        Other threads run meanwhile, but for 5 ms at a time.
+        Cost: 0.05 s per gigabyte, 2.3 s where the machine is a guest whose host must find the memory first.
+        The GIL is free meanwhile.
         """
-        for piece, offset in zip(self.pieces, self.offsets, strict=True):
-            for first in range(0, len(piece), _STEP_BYTES):
-                step = piece[first : first + _STEP_BYTES]
-                try:
-                    self.mapping.madvise(_POPULATE_WRITE, offset + first, len(step))
-                except OSError as error:
-                    if error.errno != errno.EINVAL:
-                        return
-                    for page in range(0, len(step), PAGE_BYTES):  # a kernel that cannot be asked
-                        step[page] = 0
+        import numpy as np  # not with this module, as in arena.py
+
+        for piece in self.pieces:
+            # Not MADV_POPULATE_WRITE: it is no faster here, and Python keeps the GIL in madvise.
+            np.frombuffer(piece, dtype=np.uint8)[::PAGE_BYTES] = 0

@@ -55,7 +55,7 @@ class RankedPolicy(ABC):
 
     @abstractmethod
     def _rank(self, offer: Offer, n_uses: int) -> float:
-        """Rank an entry used just now; for the same offer never less than before."""
+        """Rank an entry used just now; a use never lowers the rank that it has."""
 
     def plan_room(self, offer: Offer, *, needed_bytes: int) -> Room:
         """Choose the entries of least rank, as `EvictionPolicy` says."""
@@ -108,7 +108,7 @@ class RankedPolicy(ABC):
         if held is not None:
             self._clock += 1
             held.n_uses += 1
-            held.rank = self._rank(held.offer, held.n_uses)
+            held.rank = max(held.rank, self._rank(held.offer, held.n_uses))
             held.used_at = self._clock
 
     def on_evict(self, key: str) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "ComputeDevice",
     "domain_of",
     "match_devices",
+    "occupied_bytes",
     "parse_buffer_line",
     "plain_pci",
 ]
@@ -111,6 +112,22 @@ def parse_buffer_line(line: str) -> BufferSize | None:
 def domain_of(label: str, matched: Mapping[str, MemoryDomain]) -> MemoryDomain:
     """Say where a buffer lies: ``CUDA0`` on that device; ``CPU_Mapped`` and ``CUDA_Host`` on the host."""
     return matched.get(label, HOST)
+
+
+def occupied_bytes(
+    lines: Iterable[str], matched: Mapping[str, MemoryDomain]
+) -> Mapping[MemoryDomain, Mapping[BufferUse, int]]:
+    """Add up what llama.cpp's log says that a model or a context took, by domain and use.
+
+    Args:
+        lines: What it logged while loading, or while making the context.
+        matched: Where each device's memory lies, from `match_devices`.
+    """
+    found: dict[MemoryDomain, dict[BufferUse, int]] = {}
+    for size in filter(None, map(parse_buffer_line, lines)):
+        uses = found.setdefault(domain_of(size.label, matched), {})
+        uses[size.what] = uses.get(size.what, 0) + size.n_bytes
+    return found
 
 
 def _choose(found: Sequence[MemoryDomain], wanted: Sequence[str]) -> MemoryDomain | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from opentelemetry.context import Context
@@ -86,35 +86,34 @@ class OtelSpans:
         self._began_ns[about["model"], about["turn_id"]] = now_ns - _ns(numbers["queue_s"])
 
     def _ended(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:
-        span = self._turn(numbers, about, now_ns)
         reason = about["finish_reason"]
-        span.set_attribute("gen_ai.response.finish_reasons", (_FINISH_REASONS.get(reason, str(reason)),))
-        span.set_attribute("actorllama.finish_reason", str(reason))
+        word = _FINISH_REASONS.get(reason, str(reason))
+        more: dict[str, AttributeValue] = {"gen_ai.response.finish_reasons": (word,)}
         if self._is_open:
-            span.set_attributes(_words(about, _FINISH_REASONS.get(reason, "")))
-        span.end(now_ns)
+            more |= _words(about, word)
+        self._turn(numbers, about, now_ns, more).end(now_ns)
 
     def _failed(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:
-        span = self._turn(numbers, about, now_ns)
-        span.set_attribute("actorllama.finish_reason", str(about["finish_reason"]))
+        span = self._turn(numbers, about, now_ns, {})
         _mark(span, about["error"], now_ns, is_open=self._is_open)
         span.end(now_ns)
 
     def _refused(self, _numbers: Measurements, about: Metadata, now_ns: int) -> None:
-        span = self._root(about, now_ns)
+        span = self._root(about, now_ns, {})
         _mark(span, "Busy" if about["reason"] == "busy" else "ModelUnavailable", now_ns, is_open=True)
         span.end(now_ns)
 
-    def _turn(self, numbers: Measurements, about: Metadata, now_ns: int) -> Span:
+    def _turn(
+        self, numbers: Measurements, about: Metadata, now_ns: int, more: Mapping[str, AttributeValue]
+    ) -> Span:
         """Make a turn's span and those of its phases, one after the other; the turn's own is not ended."""
         self._began_ns.pop((about["model"], about["turn_id"]), None)
         phases = [(phase, _ns(numbers[f"{phase}_s"])) for phase in _PHASES]
         at_ns = now_ns - sum(length_ns for _, length_ns in phases)
-        span = self._root(about, at_ns)
+        # All at once: the SDK locks and copies for each attribute that comes later, and a sampler sees none.
+        span = self._root(about, at_ns, {**_usage(numbers), **_facts(about), **more})
         if not span.is_recording():  # not sampled, and neither are its phases
             return span
-        span.set_attributes(_usage(numbers))
-        span.set_attributes(dict(_facts(about)))
         context = set_span_in_context(span, Context())
         for phase, length_ns in phases:
             if length_ns > 0 or phase in _ALWAYS:
@@ -122,19 +121,17 @@ class OtelSpans:
             at_ns += length_ns
         return span
 
-    def _root(self, about: Metadata, began_ns: int) -> Span:
+    def _root(self, about: Metadata, began_ns: int, more: Mapping[str, AttributeValue]) -> Span:
         model = str(about["model"])
+        attributes: dict[str, AttributeValue] = {
+            "gen_ai.operation.name": _OPERATION,
+            "gen_ai.provider.name": "actorllama",
+            "gen_ai.request.model": model,
+            "gen_ai.response.id": str(about["turn_id"]),
+            **more,
+        }
         return self._tracer.start_span(
-            f"{_OPERATION} {model}",
-            Context(),
-            SpanKind.INTERNAL,
-            {
-                "gen_ai.operation.name": _OPERATION,
-                "gen_ai.provider.name": "actorllama",
-                "gen_ai.request.model": model,
-                "gen_ai.response.id": str(about["turn_id"]),
-            },
-            start_time=began_ns,
+            f"{_OPERATION} {model}", Context(), SpanKind.INTERNAL, attributes, start_time=began_ns
         )
 
     # -- models ------------------------------------------------------------------------------------
@@ -165,7 +162,7 @@ class OtelSpans:
         """Close the turns of a model whose ends nobody will tell."""
         for key, began_ns in list(self._began_ns.items()):
             if key[0] == about["model"] and self._began_ns.pop(key, None) is not None:
-                span = self._root({"model": key[0], "turn_id": key[1]}, began_ns)
+                span = self._root({"model": key[0], "turn_id": key[1]}, began_ns, {})
                 _mark(span, error or "ModelUnavailable", now_ns, is_open=self._is_open)
                 span.end(now_ns)
 
@@ -187,12 +184,10 @@ def _usage(numbers: Measurements) -> dict[str, AttributeValue]:
     return found
 
 
-def _facts(about: Metadata) -> Iterator[tuple[str, str]]:
-    yield "gen_ai.response.model", str(about["model"])
-    for key in ("exactness", "cache_tier"):
-        value = about.get(key)
-        if value is not None:
-            yield f"actorllama.{key}", str(value)
+def _facts(about: Metadata) -> dict[str, AttributeValue]:
+    facts = {f"actorllama.{key}": about.get(key) for key in ("finish_reason", "exactness", "cache_tier")}
+    told: dict[str, AttributeValue] = {key: str(value) for key, value in facts.items() if value is not None}
+    return {"gen_ai.response.model": str(about["model"]), **told}
 
 
 def _words(about: Metadata, finish_reason: str) -> dict[str, AttributeValue]:

@@ -217,14 +217,14 @@ class FakeContext:
             self._cells[seq_id] = array("q")
             payload = bytes(data)
             if len(payload) < _HEADER.size or payload[:4] != _MAGIC:
-                raise StateError(operation="set_state", reason="these bytes are no state")
+                raise _not_restored("these bytes are no state")
             cells = array("q")
             n = int(_HEADER.unpack_from(payload)[1])
             if n > self._facts.ctx_per_seq or len(payload) != _HEADER.size + 2 * n * cells.itemsize:
-                raise StateError(operation="set_state", reason=f"{len(payload)} bytes do not hold {n} cells")
+                raise _not_restored(f"{len(payload)} bytes do not hold {n} cells")
             cells.frombytes(payload[_HEADER.size :])
             if n != n_cells:
-                raise StateError(operation="set_state", reason=f"it holds {n} cells and not {n_cells}")
+                raise _not_restored(f"it holds {n} cells and not {n_cells}")
             self._cells[seq_id] = cells
 
     def logprobs(self, row: int, chosen: int, n: int) -> tuple[float, tuple[tuple[int, float], ...]]:
@@ -314,3 +314,8 @@ class FakeContext:
     def _pairs(self, seq_id: int) -> list[tuple[int, int]]:
         cells = self._cells[seq_id]
         return list(zip(cells[::2], cells[1::2], strict=True))
+
+
+def _not_restored(reason: str) -> StateError:
+    hint = "The sequence is empty; compute the prefix again."
+    return StateError(operation="set_state", reason=reason, hint=hint)

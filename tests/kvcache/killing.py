@@ -15,15 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from actorllama.errors import CacheError
-from actorllama.kvcache import DiskTier, Snapshot
+from actorllama.kvcache import DiskTier, Snapshot, StoredEntry
 from actorllama.kvcache.layout import entry_name
-from tests.kvcache.samples import FaultyFiles, QuickFiles, encoded, kill_me, snapshot_of
+from tests.kvcache.samples import FaultyFiles, QuickFiles, encoded, kill_me, snapshot_of, state_of
 
 STEPS = frozenset(FaultyFiles.__dict__) - {"stat", "scan", "fstat"} | {
     "half written"
 }  # looking changes nothing
 N_BYTES = snapshot_of().n_bytes
-N_KILLS_MAX = 200
+N_KILLS_MAX = 400
+TURNS = ("turn", "turn, full", "turn, present")
 
 
 def tier_at(root: Path, n_entries: int, files: QuickFiles | FaultyFiles | None = None) -> DiskTier:
@@ -42,18 +43,23 @@ def spawn(work: Callable[[], bool]) -> int:
         os._exit(status)
 
 
-def disturb(root: Path, n_entries: int, announced: int) -> bool:
+def entries_of(scenario: str, number: int) -> tuple[StoredEntry, ...]:
+    """Make what is put together: a turn, or one snapshot."""
+    return state_of(number) if scenario in TURNS else (snapshot_of(number),)
+
+
+def disturb(scenario: str, root: Path, n_entries: int, announced: int) -> bool:
     """Put and read the victims' keys and own ones until killed; ``False`` at the first wrong answer."""
     tier = tier_at(root, n_entries)
     number = 0
     while True:
         number += 1
-        for one in (snapshot_of(1), snapshot_of(2), snapshot_of(100 + number % 5)):
+        for entries in (entries_of(scenario, one) for one in (1, 2, 100 + number % 5)):
             try:
-                tier.put(one)
+                tier.put_all(entries)
             except CacheError:
                 return False
-            if tier.get(one.key) not in (None, one):
+            if any(tier.get(one.key) not in (None, one) for one in entries):
                 return False
         if number == 1:
             os.write(announced, b"!")
@@ -65,40 +71,44 @@ class Trial:
     def __init__(self, scenario: str, root: Path) -> None:
         self.scenario = scenario
         self.root = root
-        self.n_entries = 8 if scenario == "full" else 1000
+        self.n_entries = {"full": 8, "turn, full": 24}.get(scenario, 4000)
         self.found = {
             "n_kills": 0,
             "n_wrong": 0,
             "n_lost": 0,
             "n_leaked": 0,
             "n_overfull": 0,
+            "n_rootless": 0,
             "n_survived": 0,
         }
 
-    def prepare(self, victim: Snapshot, number: int) -> None:
+    def prepare(self, victim: tuple[StoredEntry, ...], number: int) -> None:
         """Bring the root into the state that the scenario is about."""
-        path = self.root / entry_name(victim)
         match self.scenario:
             case "damaged":
+                path = self.root / entry_name(victim[0])
                 path.parent.mkdir(parents=True, exist_ok=True)
                 fresh = path.with_suffix(".made")
-                fresh.write_bytes(encoded(victim)[:-1])
+                fresh.write_bytes(encoded(victim[0])[:-1])
                 fresh.replace(path)
             case "full":
-                for other in range(8):
+                for other in range(self.n_entries):
                     tier_at(self.root, self.n_entries).put(snapshot_of(1000 + 10 * number + other))
+            case "fresh":
+                tier_at(self.root, self.n_entries).remove(victim[0].key)
             case _:
-                tier_at(self.root, self.n_entries).remove(victim.key)
+                pass  # each turn is new, or the second process has put it; that fills the root, too
 
     def kill_at(self, strike_at: int) -> bool:
         """Kill a child at its n-th step; ``False`` once a put has no such step."""
-        victim = snapshot_of(1 + strike_at % 2)
+        number = 10_000 + strike_at if self.scenario.startswith("turn") else 1 + strike_at % 2
+        victim = entries_of(self.scenario, 1 if self.scenario == "turn, present" else number)
         self.prepare(victim, strike_at)
         reader, writer = os.pipe()
 
         def work() -> bool:
             files = FaultyFiles(strike_at=strike_at, strike=kill_me, only=STEPS)
-            tier_at(self.root, self.n_entries, files).put(victim)
+            tier_at(self.root, self.n_entries, files).put_all(victim)
             os.write(writer, b"announced")
             files.strike_at = -1
             return True
@@ -108,22 +118,27 @@ class Trial:
         is_announced = os.read(reader, 16) == b"announced"
         os.close(reader)
         self.found["n_kills" if os.WIFSIGNALED(status) else "n_survived"] += 1
+        self.found["n_wrong"] += os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0
         self.judge(victim, is_announced=is_announced)
         return os.WIFSIGNALED(status)
 
-    def judge(self, victim: Snapshot, *, is_announced: bool) -> None:
+    def judge(self, victim: tuple[StoredEntry, ...], *, is_announced: bool) -> None:
         """Hold what is under the root now against what was promised."""
         tier = tier_at(self.root, self.n_entries)
-        read = tier.get(victim.key)
-        self.found["n_wrong"] += read not in (None, victim)
-        self.found["n_lost"] += is_announced and read is None and self.scenario != "full"
+        is_full = self.n_entries < 4000
+        for entry in reversed(victim):  # the snapshot before its rows: what comes meanwhile cannot excuse it
+            read = tier.get(entry.key)
+            self.found["n_wrong"] += read not in (None, entry)
+            self.found["n_lost"] += is_announced and read is None and not is_full
+            if isinstance(read, Snapshot) and not is_full:
+                self.found["n_rootless"] += len(tier.get_chain(read.parts)) != len(read.parts)
         with tier._directory.locked():  # else what moves while we count is counted twice, or not at all
             self.found["n_overfull"] += tier.statistics().used_bytes > tier.limit_bytes
 
     def run(self) -> None:
         """Kill at every step beside a second process, then look at what is left."""
         reader, writer = os.pipe()
-        rival = spawn(lambda: disturb(self.root, self.n_entries, writer))
+        rival = spawn(lambda: disturb(self.scenario, self.root, self.n_entries, writer))
         os.read(reader, 1)
         strike_at = 0
         while self.kill_at(strike_at) and strike_at < N_KILLS_MAX:
@@ -141,9 +156,9 @@ class Trial:
         tier.sweep()
         self.found["n_leaked"] += tier.statistics().n_temporary + len(list(self.root.rglob("*.tmp")))
         self.found["n_wrong"] += tier.check().n_corrupt if self.scenario != "damaged" else 0
-        for number in (1, 2):
-            tier.put(snapshot_of(number))
-            self.found["n_wrong"] += tier.get(snapshot_of(number).key) != snapshot_of(number)
+        for entry in (*entries_of(self.scenario, 1), *entries_of(self.scenario, 2)):
+            tier.put(entry)
+            self.found["n_wrong"] += tier.get(entry.key) != entry
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from actorllama.kvcache import (
+    Block,
+    Boundary,
     Buffer,
     DiskTier,
     FileFacts,
@@ -16,6 +18,7 @@ from actorllama.kvcache import (
     PosixFileSystem,
     Snapshot,
     StoredEntry,
+    chain_of,
 )
 from actorllama.kvcache.layout import entry_name, temporary_name
 from actorllama.telemetry import StrictBus
@@ -39,8 +42,35 @@ def snapshot_of(
     )
 
 
-def encoded(snapshot: Snapshot, mac_key: bytes | None = None) -> bytes:
-    return b"".join(snapshot.encode(mac_key=mac_key))
+def state_of(number: int = 1, *, n_bytes: int = 64) -> tuple[StoredEntry, ...]:
+    """Make a turn of 13 cells: three blocks of four, a boundary of one, a snapshot; root first."""
+    tokens = (number, *range(2, 15))
+    chain = chain_of(NAMESPACE, tokens[:-1], block_tokens=4)
+    parents = (chain.root, *chain.blocks)
+    blocks = tuple(
+        Block(
+            parent=parents[i],
+            tokens=tokens[4 * i : 4 * i + 4],
+            payload=bytes((number + i + at) % 251 for at in range(n_bytes)),
+            worth_s=0.5,
+        )
+        for i in range(3)
+    )
+    boundary = Boundary(parent=chain.parent, tail=chain.tail, payload=bytes([number % 251]) * n_bytes)
+    snapshot = Snapshot(
+        namespace=NAMESPACE,
+        tokens=tokens,
+        n_prompt=2,
+        sampler=b"sampler record",
+        block_tokens=4,
+        has_boundary=True,
+        created_s=1_790_000_000.5,
+    )
+    return (*blocks, boundary, snapshot)
+
+
+def encoded(entry: StoredEntry, mac_key: bytes | None = None, codec: str = "none") -> bytes:
+    return b"".join(entry.encode(mac_key=mac_key, codec=codec))
 
 
 N_BYTES = snapshot_of().n_bytes
@@ -170,11 +200,17 @@ def tier_at(
     *,
     bus: StrictBus,
     n_entries: int = 100,
+    codec: str = "none",
     mac_key: bytes | None = None,
     files: FileSystem | None = None,
 ) -> DiskTier:
     return DiskTier(
-        root, limit_bytes=n_entries * N_BYTES, bus=bus, mac_key=mac_key, files=files or QuickFiles()
+        root,
+        limit_bytes=n_entries * N_BYTES,
+        codec=codec,
+        bus=bus,
+        mac_key=mac_key,
+        files=files or QuickFiles(),
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import gc
-import mmap
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from actorllama.kvcache.arena import Arena
-from actorllama.kvcache.arena_prefault import PAGE_BYTES, Prefault
+from actorllama.kvcache.arena_prefault import PAGE_BYTES
 from actorllama.kvcache.arena_ranges import FreeRanges
 
 
@@ -219,33 +217,9 @@ def test_prefaulting_skips_what_is_used_or_touched() -> None:
     pieces = [taken(arena, PAGE_BYTES) for _page in range(4)]
     pieces[1] = memoryview(b"")
     job = arena.prefault(100 * PAGE_BYTES)
-    assert list(job.offsets) == [4 * PAGE_BYTES]
+    assert [len(piece) for piece in job.pieces] == [4 * PAGE_BYTES]
+    assert address(job.pieces[0]) == address(pieces[0]) + 4 * PAGE_BYTES
     assert arena.prefault(1).n_bytes == 0
-
-
-class _OldKernel:
-    """Refuses to populate."""
-
-    def __init__(self, code: int) -> None:
-        self._code = code
-
-    def madvise(self, _advice: int, _start: int, _length: int) -> None:
-        raise OSError(self._code, "no")
-
-
-def refused(code: int) -> bytearray:
-    memory = bytearray(b"x" * (3 * PAGE_BYTES))
-    mapping = cast("mmap.mmap", _OldKernel(code))
-    Prefault(pieces=[memoryview(memory)], mapping=mapping, offsets=[0]).run()
-    return memory
-
-
-def test_a_kernel_that_cannot_populate_has_its_pages_touched_by_hand() -> None:
-    assert refused(errno.EINVAL)[::PAGE_BYTES] == bytes(3)
-
-
-def test_where_memory_is_short_no_page_is_touched() -> None:
-    assert refused(errno.ENOMEM) == b"x" * (3 * PAGE_BYTES)
 
 
 def test_a_kernel_without_huge_pages_gets_an_arena_too(monkeypatch: pytest.MonkeyPatch) -> None:

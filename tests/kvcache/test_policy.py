@@ -127,6 +127,26 @@ def test_what_saves_fewer_seconds_per_byte_goes_first() -> None:
     assert victims(policy, 75) == ("large", "cheap", "dear")
 
 
+def test_a_leaf_that_takes_next_to_nothing_does_not_hold_its_ancestors_for_ever() -> None:
+    policy = filled(GreedyDual(), offer("root"), offer("tiny", "root", n_bytes=1), offer("other"))
+    went: list[str] = []
+    for index in range(20):
+        newcomer = offer(f"new{index}")
+        for victim in victims(policy, 10, newcomer):
+            policy.on_evict(victim)
+            went.append(victim)
+        policy.on_put(newcomer)
+    assert went[0] == "other"
+    assert [key for key in went if key in ("root", "tiny")] == ["tiny", "root"]
+
+
+def test_an_entry_of_unknown_worth_counts_as_the_mean() -> None:
+    policy = filled(GreedyDual(), offer("known"), offer("unknown", worth_s=0.0), offer("later"))
+    assert victims(policy, 30) == ("known", "unknown", "later")
+    alone = filled(GreedyDual(), offer("first", worth_s=0.0), offer("second", worth_s=0.0))
+    assert victims(alone, 10) == ("first",)
+
+
 def test_what_was_used_again_stays_longer_but_not_for_ever() -> None:
     policy = filled(GreedyDual(), offer("popular"), offer("once"))
     for _ in range(100):

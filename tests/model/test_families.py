@@ -2,10 +2,6 @@
 
 The models are tiny and random: what they say is noise, but each memory is the real one of llama.cpp, and a
 state that lost one row changes the noise.
-
-One level differs: a restored sliding window (gemma3) is faithful and not exact, because its rows lie in other
-cells than the live ones (``tests/native/test_state_traps.py`` measures it). The tokens are equal here; over
-longer texts they need not be.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from pathlib import Path
 
@@ -84,7 +83,7 @@ def write_hollow_model(path: Path, shape: ModelShape) -> Path:
     return path
 
 
-def reserved(model: ctypes.c_void_p, layout: ContextOptions) -> int:
+def reserved(model: llama_cpp.llama_model_p, layout: ContextOptions) -> int:
     """Let llama.cpp work out, without allocating, what the context would reserve."""
     options = llama_cpp.llama_context_default_params()
     options.n_ctx, options.n_seq_max = layout.n_ctx, layout.n_seq

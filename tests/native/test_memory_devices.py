@@ -11,6 +11,7 @@ from actorllama.native.memory_devices import (
     ComputeDevice,
     domain_of,
     match_devices,
+    occupied_bytes,
     parse_buffer_line,
     plain_pci,
 )
@@ -98,6 +99,25 @@ def test_a_buffer_lies_where_its_type_says() -> None:
     matched = match_devices([gpu("CUDA0", ONE.pci)], (ONE,))
     labels = ("CUDA0", "CPU", "CPU_Mapped", "CUDA_Host")
     assert [domain_of(label, matched) for label in labels] == [ONE, HOST, HOST, HOST]
+
+
+def test_what_a_model_occupies_is_added_up_for_each_domain() -> None:
+    matched = match_devices([gpu("CUDA0", ONE.pci), gpu("CUDA1", TWO.pci)], (ONE, TWO))
+    lines = [
+        "load_tensors:   CPU_Mapped model buffer size =     1.00 MiB",
+        "load_tensors:   CPU_REPACK model buffer size =     2.00 MiB",
+        "load_tensors:        CUDA0 model buffer size =     4.00 MiB",
+        "llama_kv_cache:      CUDA0 KV buffer size =     8.00 MiB",
+        "llama_kv_cache:      CUDA1 KV buffer size =    16.00 MiB",
+        "sched_reserve:  CUDA_Host compute buffer size =    32.00 MiB",
+        "something else",
+    ]
+    mib = 1 << 20
+    assert occupied_bytes(lines, matched) == {
+        HOST: {"model": 3 * mib, "compute": 32 * mib},
+        ONE: {"model": 4 * mib, "KV": 8 * mib},
+        TWO: {"KV": 16 * mib},
+    }
 
 
 @pytest.mark.model

@@ -150,41 +150,30 @@ def test_a_restored_window_cannot_be_rolled_back_and_is_left_alone(models: dict[
         assert step(context, OTHER_REPLY, seq_id=2, first=n_held) == want
 
 
-def test_a_restored_window_has_one_row_to_spare(models: dict[str, LlamaModel]) -> None:
-    """A state holds as many rows as the window is wide; the next token looks at one less, beside itself."""
+def test_a_restored_window_has_no_row_to_spare(models: dict[str, LlamaModel]) -> None:
+    """The next token would find all it looks at; a state saved then would lack its oldest row."""
     n_keep = N_PROMPT + len(REPLY) - 1
     with opened(models["gemma3"]) as context:
         feed(context, PROMPT, seq_id=1, first=0)
         step(context, REPLY, seq_id=1, first=N_PROMPT)
         context.set_state(2, memoryview(saved(context, 1)), n_cells=n_keep + 1)
-        assert context.rollback(2, n_keep)
-        assert step(context, OTHER_REPLY, seq_id=2, first=n_keep) == never_had_the_rest(
-            models["gemma3"], n_keep
-        )
+        assert not context.rollback(2, n_keep)
+        assert context.position_range(2) == (n_keep + 1 - N_SWA, n_keep)
 
 
 @pytest.mark.slow
-def test_a_restored_window_is_faithful_and_not_always_exact(models: dict[str, LlamaModel]) -> None:
-    """Its rows lie in other cells than the live ones, so sums are rounded in another order now and then.
-
-    The level that holds for sliding windows; when nothing differs any more, they have become exact.
-    """
+def test_a_restored_window_is_exact_over_many_texts(models: dict[str, LlamaModel]) -> None:
+    """Its rows lie in the cells of the live ones; where llama.cpp puts them, four of these texts differ."""
     n_told = 62
     generator = np.random.Generator(np.random.SFC64(1))
-    largest: list[float] = []
     with opened(models["gemma3"]) as context:
         for _ in range(40):
             tokens = [int(token) for token in generator.integers(20, 220, 130)]
             context.clear_sequence(1)
             feed(context, tokens[:n_told], seq_id=1, first=0)
             context.set_state(2, memoryview(saved(context, 1)), n_cells=n_told)
-            rows = [
-                np.frombuffer(b"".join(step(context, tokens[n_told:], seq_id=seq_id, first=n_told)), "<f4")
-                for seq_id in (1, 2)
-            ]
-            largest.append(float(np.abs(rows[0] - rows[1]).max()))
-    assert 0.0 < max(largest) < 1.0  # of logits that spread over some 20; most texts do not differ at all
-    assert largest.count(0.0) > len(largest) // 2
+            live = step(context, tokens[n_told:], seq_id=1, first=n_told)
+            assert step(context, tokens[n_told:], seq_id=2, first=n_told) == live
 
 
 def test_llama_cpp_itself_would_roll_a_restored_window_back_to_wrong_logits(
@@ -295,7 +284,7 @@ def test_a_state_of_another_kind_of_context_is_refused_and_leaves_an_empty_seque
     with opened(models[family], **ELSEWHERE[difference]) as context:
         want = feed(context, PROMPT, seq_id=0, first=0)
         feed(context, REPLY, seq_id=1, first=0)
-        with pytest.raises(StateError):
+        with pytest.raises(StateError, match="No sequence holds any of it; compute the prefix again"):
             context.set_state(1, memoryview(data), n_cells=N_PROMPT)
         assert context.position_range(1) is None
         assert context.position_range(0) is not None

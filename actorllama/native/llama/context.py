@@ -23,6 +23,8 @@ from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
 from actorllama.native.state_cutter import LayoutCutter
 from actorllama.native.state_layout import StateLayout, check_state, read_state, section_kinds
+from actorllama.native.state_reader import SectionSpan
+from actorllama.native.state_window import first_real_position, padded_window, window_cells
 
 __all__ = ["LlamaContext"]
 
@@ -67,6 +69,14 @@ class LlamaContext:
         self._section_kinds = section_kinds(model_facts)
         self._n_swa = model_facts.n_swa
         self._layout: StateLayout | None = None
+        self._n_window_cells = window_cells(
+            n_ctx_seq=int(llama_cpp.llama_n_ctx_seq(handle)),
+            n_swa=model_facts.n_swa,
+            n_ubatch=self._facts.n_ubatch,
+            is_full=bool(llama_cpp.llama_context_default_params().swa_full),
+        )
+        # Where the rows of a restored window begin: before it lie zeros that no query may look at.
+        self._first_real: dict[int, int] = {}
 
         def free() -> None:
             llama_cpp.llama_free(handle)
@@ -162,7 +172,7 @@ class LlamaContext:
         """Forget everything about one sequence."""
         self._check_seq("clear_sequence", seq_id)
         with self._lease.use():
-            _seq_rm(self._memory, seq_id, -1, -1)
+            self._clear(seq_id)
 
     def remove_cells(self, seq_id: int, first: int, end: int) -> bool:
         """Forget positions ``[first, end)``; False if this memory cannot do it."""
@@ -170,13 +180,18 @@ class LlamaContext:
         if not 0 <= first <= end:
             raise StateError(operation="remove_cells", reason=f"positions {first} to {end}")
         with self._lease.use():
-            return bool(_seq_rm(self._memory, seq_id, first, end))
+            is_removed = bool(_seq_rm(self._memory, seq_id, first, end))
+            if _seq_pos_max(self._memory, seq_id) < 0:
+                self._first_real.pop(seq_id, None)
+            return is_removed
 
     def rollback(self, seq_id: int, n_keep: int) -> bool:
         """Take back all but the first ``n_keep`` tokens, exactly; or say False and touch nothing.
 
         llama.cpp itself agrees to more than it can: of a sliding window it removes the rows behind
         ``n_keep`` although those before, which the window then looks at again, are gone (llama-notes 1.3).
+        And rows that go are looked for from the first cell on: if they lie on both sides of the last cell,
+        the next tokens would come to lie elsewhere than in a sequence that never had them.
 
         Raises:
             StateError: The sequence holds fewer tokens.
@@ -195,7 +210,10 @@ class LlamaContext:
         if "window" in self._section_kinds:
             if self._facts.layout == "shared":
                 return False  # another sequence may have taken any cell that had left the window
-            if held is None or held[0] > max(0, n_keep - self._n_swa + 1):
+            # One row more than the next token looks at: a state that is saved now holds it too.
+            if held is None or held[0] > max(0, n_keep - self._n_swa):
+                return False
+            if n_keep % self._n_window_cells + n_held - n_keep > self._n_window_cells:
                 return False
         return self.remove_cells(seq_id, n_keep, n_held)
 
@@ -204,7 +222,9 @@ class LlamaContext:
         self._check_seq("position_range", seq_id)
         with self._lease.use():
             last = _seq_pos_max(self._memory, seq_id)
-            return None if last < 0 else (_seq_pos_min(self._memory, seq_id), last)
+            if last < 0:
+                return None
+            return max(_seq_pos_min(self._memory, seq_id), self._first_real.get(seq_id, 0)), last
 
     def state_bytes(self, seq_id: int) -> int:
         """Return how many bytes ``get_state`` will write."""
@@ -229,23 +249,49 @@ class LlamaContext:
         """Replace a sequence's state by one that holds positions ``0 .. n_cells - 1``.
 
         llama.cpp accepts absurd positions and trailing garbage, so the structure is checked first
-        (``state_layout.py``); flipped payload bytes are the business of the caller's checksum.
+        (``state_layout.py``); flipped payload bytes are the business of the caller's checksum. In the
+        isolated layout a sliding window's rows come into the cells that the unbroken run has them in
+        (``state_window.py``), so that it goes on bit by bit.
 
         Raises:
             StateError: It is not such a state of this context; the sequence is empty.
         """
         self._check_seq("set_state", seq_id)
         self.clear_sequence(seq_id)
-        check_state(data, self._state_layout(seq_id), self._section_kinds, n_cells=n_cells)
+        spans = check_state(data, self._state_layout(seq_id), self._section_kinds, n_cells=n_cells)
+        with self._lease.use():
+            self._read_state(seq_id, data, flags=0)
+            if self._facts.layout == "isolated":
+                self._place_window(seq_id, data, spans, n_cells=n_cells)
+
+    def _place_window(
+        self, seq_id: int, data: memoryview, spans: Sequence[SectionSpan], *, n_cells: int
+    ) -> None:
+        n_cells_of_window = self._n_window_cells
+        padded = padded_window(
+            data, spans, n_cells=n_cells, n_window_cells=n_cells_of_window, n_stream=self._facts.n_seq
+        )
+        if padded is not None:
+            self._read_state(seq_id, padded, flags=llama_cpp.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+            _seq_rm(self._memory, seq_id, n_cells, -1)
+            self._first_real[seq_id] = first_real_position(spans, n_cells=n_cells)
+
+    def _read_state(self, seq_id: int, data: memoryview, *, flags: int) -> None:
         source = np.frombuffer(data, dtype=np.uint8)
         pointer = source.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
-        with self._lease.use():
-            n = int(llama_cpp.llama_state_seq_set_data(self._handle, pointer, source.nbytes, seq_id))
-            if n != source.nbytes:
-                # A second section that fails leaves the first in place (llama-notes 1.2).
-                _seq_rm(self._memory, seq_id, -1, -1)
-                reason = f"llama.cpp read {n} of {source.nbytes} bytes"
-                raise StateError(operation="set_state", reason=reason)
+        n = int(llama_cpp.llama_state_seq_set_data_ext(self._handle, pointer, source.nbytes, seq_id, flags))
+        if n != source.nbytes:
+            # A second section that fails leaves the first in place (llama-notes 1.2).
+            self._clear(seq_id)
+            raise StateError(
+                operation="set_state",
+                reason=f"llama.cpp read {n} of {source.nbytes} bytes",
+                hint="The sequence is empty; compute the prefix again.",
+            )
+
+    def _clear(self, seq_id: int) -> None:
+        _seq_rm(self._memory, seq_id, -1, -1)
+        self._first_real.pop(seq_id, None)
 
     def logprobs(self, row: int, chosen: int, n: int) -> tuple[float, tuple[tuple[int, float], ...]]:
         """Return the log-probability of a token and the ``n`` best, from one raw logits row."""
