@@ -55,6 +55,7 @@ class PrometheusReaders:
             ("engine", "step", "reported"): lambda numbers, about: self._model(about).stepped(numbers),
             ("kvcache", "entry", "published"): self._published,
             ("kvcache", "entry", "evicted"): self._evicted,
+            ("kvcache", "entry", "declined"): self._declined,
             ("kvcache", "entry", "refused"): self._entry_refused,
             ("kvcache", "entry", "quarantined"): lambda _, __: series.quarantined.inc(),
             ("kvcache", "put", "failed"): self._put_failed,
@@ -99,6 +100,9 @@ class PrometheusReaders:
         tier = self._tiers.of(about["tier"])
         self._series.evictions.labels(tier).inc()
         self._series.evicted_bytes.labels(tier).inc(numbers["entry_bytes"])
+
+    def _declined(self, _numbers: Measurements, about: Metadata) -> None:
+        self._series.declined.labels(self._tiers.of(about["tier"])).inc()
 
     def _entry_refused(self, numbers: Measurements, about: Metadata) -> None:
         self._series.entries_refused.labels(self._tiers.of(about["tier"])).inc(numbers["n_entries"])

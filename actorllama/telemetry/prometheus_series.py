@@ -113,6 +113,9 @@ class PrometheusSeries:
         self.write_s = histogram("cache_write_seconds", "Making an entry safe in a tier.", _COPY_S, "tier")
         self.evictions = counter("cache_evictions_total", "Entries that made room for others.", "tier")
         self.evicted_bytes = counter("cache_evicted_bytes_total", "Bytes of those entries.", "tier")
+        self.declined = counter(
+            "cache_entries_declined_total", "Entries a tier did not take for the sake of others.", "tier"
+        )
         self.entries_refused = counter("cache_entries_refused_total", "Entries that were not usable.", "tier")
         self.quarantined = counter("cache_entries_quarantined_total", "Damaged files that were set aside.")
         self.write_failures = counter("cache_write_failures_total", "Entries a tier could not take.", "tier")
@@ -121,7 +124,7 @@ class PrometheusSeries:
 
         self.by_tier = (
             *(self.writes, self.written_bytes, self.evictions, self.evicted_bytes),
-            *(self.entries_refused, self.write_failures),
+            *(self.declined, self.entries_refused, self.write_failures),
         )
 
         # Models and actors.

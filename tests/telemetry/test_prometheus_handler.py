@@ -183,6 +183,7 @@ def test_the_cache_is_counted_by_tier_in_entries_and_bytes() -> None:
     registry = attach_prometheus(bus)
     tell(bus, "kvcache.entry.published", {"entry_bytes": 100, "duration_s": 0.5}, {"tier": "ram"})
     tell(bus, "kvcache.entry.evicted", {"entry_bytes": 60}, {"tier": "ram"})
+    tell(bus, "kvcache.entry.declined", {"entry_bytes": 60}, {"tier": "ram"})
     tell(bus, "kvcache.put.failed", {"entry_bytes": 60}, {"tier": "disk"})
     tell(bus, "kvcache.entry.refused", {"n_entries": 2}, {"tier": "disk"})
     tell(bus, "kvcache.entry.quarantined", {"n_entries": 1}, {})
@@ -195,6 +196,7 @@ def test_the_cache_is_counted_by_tier_in_entries_and_bytes() -> None:
     assert value(registry, "cache_write_seconds_sum", tier="ram") == 0.5
     assert value(registry, "cache_evictions_total", tier="ram") == 1
     assert value(registry, "cache_evicted_bytes_total", tier="ram") == 60
+    assert value(registry, "cache_entries_declined_total", tier="ram") == 1
     assert value(registry, "cache_write_failures_total", tier="disk") == 1
     assert value(registry, "cache_entries_refused_total", tier="disk") == 2
     assert value(registry, "cache_entries_quarantined_total") == 1
