@@ -12,7 +12,13 @@ from actorllama.cli.examples import examples, examples_in
 from actorllama.cli.root import root
 from tests.cli.shell import TIMEOUT_S
 
-TOO_LONG = ("bench decode --shape", "bench decode\n", "bench exactness --shape", "bench exactness\n", "bench actors")
+TOO_LONG = (
+    "bench decode --shape",
+    "bench decode\n",
+    "bench exactness --shape",
+    "bench exactness\n",
+    "bench actors",
+)
 
 
 def all_examples(group: click.Group = root) -> Iterator[str]:
