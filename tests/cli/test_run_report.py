@@ -5,7 +5,9 @@ from actorllama.cli.turns import Outcome
 from actorllama.engine import LoopStatistics, Timings, TurnResult, Usage
 from actorllama.errors import Busy, ContextFull
 
-LOOP = LoopStatistics(n_steps=10, n_prefilled=12, n_decoded=28, n_live=0, decode_s=0.1, sample_s=0.1)
+LOOP = LoopStatistics(
+    n_steps=10, n_prefilled=12, n_decoded=28, n_live=0, decode_s=0.1, prefill_s=0.0, sample_s=0.1
+)
 FULL = Outcome(text="", error=ContextFull(n_tokens=9, n_ctx=8))
 BUSY = Outcome(text="", error=Busy(model="m", n_queued=1, capacity=1))
 CUT = Outcome(text="half", n_generated=2)
@@ -22,6 +24,7 @@ def ended(first_token_s: float) -> Outcome:
         seed=7,
         n_draws=3,
         n_steps=3,
+        exactness="exact",
         usage=Usage(n_prompt=4, n_cached=0, n_generated=3),
         timings=Timings(queue_s=0.0, prefill_s=first_token_s, decode_s=1.0),
     )
