@@ -173,7 +173,8 @@ class Story:
         if whole is None or first is None or first.finish_reason != "length":
             return
         assert first.resume_key is not None
-        n_more = min(_N_FORKED, self.n_left) - len(first.tokens)
+        # The whole fork may have ended for want of a cell where its first part ended for its length.
+        n_more = len(whole.tokens) - len(first.tokens)
         rest = await self.resumed(model, first.resume_key, n_more) if n_more > 0 else None
         if rest is not None and self.is_exact:
             assert first.tokens + rest.tokens == whole.tokens
