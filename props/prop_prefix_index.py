@@ -79,8 +79,8 @@ def fill(states: list[tuple[list[int], TierName]], n: int) -> tuple[PrefixIndex,
             is_boundary = isinstance(entry, Boundary)
             whole = tuple(tokens) if is_boundary else tuple(tokens[: n * len(chain.blocks)])
             old = known.get(entry.key)
-            tiers = frozenset((tier,)) | (old.tiers if old else frozenset())
-            known[entry.key] = Known(whole, is_boundary, entry.n_tail, tiers)
+            tiers: frozenset[TierName] = old.tiers if old else frozenset()
+            known[entry.key] = Known(whole, is_boundary, entry.n_tail, tiers | {tier})
     return index, known
 
 

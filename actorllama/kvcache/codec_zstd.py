@@ -64,8 +64,6 @@ class _Packer:
             planes = self._decompressor.decompress(packed, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise ValueError(f"a chunk is no zstd frame: {error}") from error
-        if len(planes) != len(into):
-            raise ValueError(f"a chunk holds {len(planes)} bytes, not {len(into)}")
         _together(planes, into)
 
 

@@ -123,16 +123,17 @@ class DiskTier:
         Cost: a digest and a write of all bytes, an fsync for each entry, and one for each directory.
         """
         began_s = time.perf_counter()
+        used_ns = self._directory.files.now_ns()
         gone: list[str] = []
         n_bytes = sum(entry.n_bytes for entry in entries)
         try:
-            missing = self._mark_used(above)
+            missing = self._mark_used(above, used_ns=used_ns)
             with self._translated(needed_bytes=n_bytes):
                 hows = publish(
                     self._directory,
                     entries,
                     encode=self._encode,
-                    used_ns=self._directory.files.now_ns() - len(above),
+                    used_ns=used_ns - len(above),
                     limits=self._limits,
                     on_gone=lambda one: gone.extend(self._on_gone(one)),
                 )
@@ -285,9 +286,8 @@ class DiskTier:
     def _encode(self, entry: Entry) -> Sequence[Buffer]:
         return entry.encode(mac_key=self._mac_key, codec=self.codec)
 
-    def _mark_used(self, above: Sequence[str]) -> tuple[str, ...]:
+    def _mark_used(self, above: Sequence[str], *, used_ns: int) -> tuple[str, ...]:
         """Note the use of blocks that others need; return those that are not there."""
-        used_ns = self._directory.files.now_ns()
         return tuple(
             key
             for depth, key in enumerate(above)

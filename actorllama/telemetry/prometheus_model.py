@@ -11,7 +11,7 @@ _FINISH_REASONS = ("end", "stop", "length", "context", "cancelled", "error")
 _REFUSALS = ("busy", "unloading")
 _UNTOLD = "unknown"
 _ZERO: Measurements = dict.fromkeys(("n_steps", "n_prefilled", "n_decoded", "decode_s", "sample_s"), 0.0)
-_TIERS = ("live", "ram", "disk", _UNTOLD)
+_SOURCES = ("live", "turn", "ram", "disk", _UNTOLD)
 
 
 class ModelSeries:
@@ -48,7 +48,7 @@ class ModelSeries:
         self._batch = series.batch.labels(model)
         self._failures = series.failures.labels(model)
         series.load_failures.labels(model)
-        self._hits = {tier: series.hits.labels(model, tier) for tier in _TIERS}
+        self._hits = {tier: series.hits.labels(model, tier) for tier in _SOURCES}
         self._misses = series.misses.labels(model)
         self._before = _ZERO
 

@@ -52,6 +52,7 @@ class PrometheusReaders:
             ("engine", "turn", "refused"): lambda _, about: self._model(about).turn_refused(about),
             ("engine", "turn", "ended"): lambda numbers, about: self._model(about).turn_ended(numbers, about),
             ("engine", "turn", "failed"): lambda numbers, about: self._model(about).turn_over(numbers, about),
+            ("engine", "cells", "dropped"): lambda _, __: series.cells_dropped.inc(),
             ("engine", "step", "reported"): lambda numbers, about: self._model(about).stepped(numbers),
             ("kvcache", "entry", "published"): self._published,
             ("kvcache", "entry", "evicted"): self._evicted,

@@ -105,7 +105,7 @@ class PrometheusSeries:
 
         # The cache.
         self.hits = counter(
-            "cache_hits_total", "Turns that began with a saved prefix, by tier.", "model", "tier"
+            "cache_hits_total", "Turns that began with computed cells, by where they were.", "model", "tier"
         )
         self.misses = counter("cache_misses_total", "Turns whose whole prompt was computed.", "model")
         self.writes = counter("cache_writes_total", "Entries that became safe in a tier.", "tier")
@@ -120,6 +120,7 @@ class PrometheusSeries:
         self.quarantined = counter("cache_entries_quarantined_total", "Damaged files that were set aside.")
         self.write_failures = counter("cache_write_failures_total", "Entries a tier could not take.", "tier")
         self.writes_dropped = counter("cache_writes_dropped_total", "Writes to the disk that were given up.")
+        self.cells_dropped = counter("cache_cells_dropped_total", "Times computed cells could not be kept.")
         self.swept_bytes = counter("cache_swept_bytes_total", "Bytes of unfinished files that were removed.")
 
         self.by_tier = (

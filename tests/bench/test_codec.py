@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trio
 from attrs import evolve
 from numpy.typing import NDArray
 
@@ -195,3 +196,19 @@ async def test_a_model_with_too_short_a_context_is_refused(tmp_path: Path) -> No
     options = evolve(small(model_path()), n_tokens=4000, n_positions=3000)
     with pytest.raises(RequestError, match="holds 2048 tokens"):
         await run_codec_bench(options)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+async def test_a_bench_that_is_cancelled_ends_between_two_tokens() -> None:
+    heard: list[str] = []
+    with trio.CancelScope() as scope:
+
+        def cancel_while_it_writes(line: str) -> None:
+            heard.append(line)
+            if line.startswith("writing"):
+                scope.cancel()
+
+        await run_codec_bench(evolve(small(model_path()), n_tokens=2000), cancel_while_it_writes)
+    assert scope.cancelled_caught
+    assert len(heard) == 2

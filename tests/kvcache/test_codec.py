@@ -44,6 +44,11 @@ def unpacked(data: bytes | memoryview, element: str) -> NDArray[np.float64]:
     return np.frombuffer(data, dtype=np.float32).astype(np.float64)
 
 
+def lz4_block(data: bytes) -> bytes:
+    """Take the block out of what the codec makes."""
+    return bytes(codec_named("lz4").encode(data)[20:])
+
+
 # -- all of them -------------------------------------------------------------------------------------
 
 
@@ -212,6 +217,28 @@ def test_a_stored_chunk_of_the_wrong_length_is_refused() -> None:
     forged = struct.pack("<4sIQI", b"ALl1", CHUNK_BYTES, 10, 9 | 1 << 31) + b"." * 9
     with pytest.raises(ValueError, match="stored"):
         codec_named("lz4").decode(forged, n_bytes=10)
+
+
+def test_a_length_cut_off_is_refused() -> None:
+    chunk = struct.pack("<I", CHUNK_BYTES | 1 << 31) + bytes(CHUNK_BYTES)
+    head = struct.pack("<4sIQ", b"ALl1", CHUNK_BYTES, 2 * CHUNK_BYTES)
+    with pytest.raises(ValueError, match="end too early"):
+        codec_named("lz4").decode(head + chunk + b"...", n_bytes=2 * CHUNK_BYTES)
+
+
+def test_a_block_that_holds_less_than_its_chunk_is_refused() -> None:
+    block = lz4_block(bytes(50))
+    forged = struct.pack("<4sIQI", b"ALl1", CHUNK_BYTES, 60, len(block)) + block
+    with pytest.raises(ValueError, match="holds 50 bytes, not 60"):
+        codec_named("lz4").decode(forged, n_bytes=60)
+
+
+def test_a_frame_damaged_inside_is_refused() -> None:
+    frame = bytearray(zstandard.ZstdCompressor(write_checksum=True).compress(smooth(50) * 2))
+    frame[-10] ^= 0xFF
+    forged = struct.pack("<4sIQI", b"ALz1", CHUNK_BYTES, 200, len(frame)) + frame
+    with pytest.raises(ValueError, match="no zstd frame"):
+        codec_named("zstd").decode(forged, n_bytes=200)
 
 
 # -- q8 ----------------------------------------------------------------------------------------------

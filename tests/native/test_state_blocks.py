@@ -14,6 +14,7 @@ from actorllama.errors import StateError
 from actorllama.native import (
     ContextOptions,
     ModelOptions,
+    StateParts,
     StepBatch,
     float_rows,
     join_state,
@@ -22,7 +23,6 @@ from actorllama.native import (
     split_state,
 )
 from actorllama.native.llama import LlamaBackend
-from actorllama.native.state_blocks import StateParts
 from actorllama.native.state_layout import read_state
 from actorllama.testing.random_models import write_random_model
 
@@ -302,7 +302,7 @@ def test_claims_without_sense_are_refused_before_anything_is_allocated(paths: di
         piece(flags=0, first=0, n_tokens=3, kind=0, v=1, n_layer=1, rows=plain),
         piece(flags=0, first=0, n_tokens=3, kind=0, v=0, n_layer=1, rows=[(0, 4), (2, 2)]),
         piece(flags=0, first=0, n_tokens=3, kind=1, v=0, n_layer=1, rows=plain),
-        piece(flags=3, first=0, n_tokens=0, kind=1, v=0, n_layer=1, rows=plain),
+        piece(flags=3, first=5, n_tokens=0, kind=1, v=0, n_layer=1, rows=plain),
         piece(flags=3, first=0, n_tokens=3, kind=2, v=1, n_layer=1, rows=plain),
         piece(flags=1, first=0, n_tokens=3, kind=2, v=0, n_layer=1, rows=plain),
     ):
@@ -313,6 +313,16 @@ def test_claims_without_sense_are_refused_before_anything_is_allocated(paths: di
     saved = Saved(paths["gemma3"])
     boundary = saved.split().boundary
     assert boundary is not None
+    jamba = Saved(paths["jamba"])
+    state_of_jamba = jamba.split().boundary
+    assert state_of_jamba is not None
+    n_rows = struct.unpack_from("<I", state_of_jamba, head.size + 12)[0]
+    # Recurrent rows that claim to be two cells.
+    refused(
+        jamba,
+        jamba.split().blocks,
+        patched(head.size + section.size + row.size * n_rows + 8, "<I", 2)(state_of_jamba),
+    )
     window_at = head.size + section.size + row.size * struct.unpack_from("<I", boundary, head.size + 12)[0]
     for patch in (
         patched(window_at, "<B", 0),  # two attention sections

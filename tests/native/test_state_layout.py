@@ -11,6 +11,7 @@ from actorllama.errors import StateError
 from actorllama.native import ContextOptions, ModelOptions, StepBatch
 from actorllama.native.llama import LlamaBackend
 from actorllama.native.state_layout import StateLayout, check_state, read_state, section_kinds
+from actorllama.native.state_reader import SectionKind
 from actorllama.testing.random_models import write_random_model
 
 N_CELLS = 70
@@ -101,3 +102,47 @@ def test_claimed_lengths_cannot_make_the_reader_allocate(saved: Saved) -> None:
         damaged[at : at + 4] = struct.pack("<I", claimed)
         with pytest.raises(StateError):
             saved.check(damaged)
+
+
+CELL = struct.pack("<iIi", 0, 1, 0)
+ROW = struct.pack("<iQ", 1, 2) + b"kk"
+HEAD = struct.pack("<Ii", 0xAF143CD8, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "reason"),
+    [
+        ("attention", struct.pack("<III", 2, 0, 0), "no cells"),
+        ("attention", 2 * (struct.pack("<I", 1) + CELL + struct.pack("<II", 0, 1) + 2 * ROW), "two streams"),
+        ("attention", struct.pack("<II", 2, 1) + struct.pack("<iIi", 0, 2, 0), "several sequences"),
+        ("attention", struct.pack("<II", 2, 1) + CELL + struct.pack("<II", 0, 0), "0 layers"),
+        ("attention", struct.pack("<II", 2, 1) + CELL + struct.pack("<II", 2, 1), "layers"),
+        (
+            "attention",
+            struct.pack("<II", 2, 1) + CELL + struct.pack("<II", 1, 1) + ROW + struct.pack("<iII", 1, 2, 0),
+            "without elements",
+        ),
+        ("recurrent", struct.pack("<I", 0), "no recurrent cell"),
+        ("recurrent", struct.pack("<I", 2), "2 recurrent cells"),
+        ("recurrent", struct.pack("<IiI", 1, 0, 1), "several sequences"),
+        ("recurrent", struct.pack("<IiIII", 1, 0, 0, 1, 1), "unknown form"),
+        ("recurrent", struct.pack("<IiIII", 1, 0, 0, 0, 0), "unknown form"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_state_that_llama_cpp_would_not_write_is_refused_with_its_reason(
+    kind: SectionKind, body: bytes, reason: str
+) -> None:
+    if reason == "two streams":
+        body = struct.pack("<I", 2) + body
+    with pytest.raises(StateError, match=reason):
+        read_state(memoryview(HEAD + body), (kind,), n_stream=2)
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_a_state_without_values_is_read_in_any_stream(stream: int) -> None:
+    """Multi-head latent attention caches keys only."""
+    cells = bytes(4 * stream) + struct.pack("<I", 1) + CELL + struct.pack("<II", 0, 1) + ROW
+    data = HEAD + struct.pack("<I", 3) + cells + bytes(4 * (2 - stream))
+    (section,) = read_state(memoryview(data), ("attention",), n_stream=3)
+    assert section.rows == ((1, 2),)

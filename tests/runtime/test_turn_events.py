@@ -42,7 +42,7 @@ async def test_a_turn_that_goes_on_tells_where_its_past_was_found_and_how_long_t
 
     cold, warm = heard.facts
     assert (cold.metadata["cache_tier"], cold.measurements["restore_s"]) == (None, 0.0)
-    assert warm.metadata["cache_tier"] == "ram"
+    assert warm.metadata["cache_tier"] in {"live", "ram"}
     assert warm.measurements["n_cached"] > 0
     assert min(warm.measurements["restore_s"], warm.measurements["save_s"], cold.measurements["save_s"]) > 0
     assert cold.metadata["text"] == first.text

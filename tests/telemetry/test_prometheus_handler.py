@@ -93,14 +93,14 @@ def test_a_turn_is_observed_in_seconds_and_tokens_per_second_by_context_size() -
 def test_hits_are_counted_by_tier_and_turns_without_one_as_misses() -> None:
     bus = StrictBus()
     registry = attach_prometheus(bus)
-    for tier, n_cached in (("ram", 1), ("disk", 1), ("disk", 1), ("live", 1), (None, 1), (None, 0)):
+    tiers = (("ram", 1), ("disk", 1), ("disk", 1), ("live", 1), ("turn", 1), (None, 1), (None, 0))
+    for tier, n_cached in tiers:
         about = {"model": "chat", "finish_reason": "end", "cache_tier": tier}
         tell(bus, "engine.turn.ended", {**TURN, "n_cached": n_cached}, about)
 
-    found = {tier: value(registry, "cache_hits_total", model="chat", tier=tier) for tier in ("ram", "disk")}
-    assert found == {"ram": 1, "disk": 2}
-    assert value(registry, "cache_hits_total", model="chat", tier="live") == 1
-    assert value(registry, "cache_hits_total", model="chat", tier="unknown") == 1
+    expected = {"ram": 1, "disk": 2, "live": 1, "turn": 1, "unknown": 1}
+    found = {tier: value(registry, "cache_hits_total", model="chat", tier=tier) for tier in expected}
+    assert found == expected
     assert value(registry, "cache_misses_total", model="chat") == 1
 
 
@@ -187,6 +187,7 @@ def test_the_cache_is_counted_by_tier_in_entries_and_bytes() -> None:
     tell(bus, "kvcache.put.failed", {"entry_bytes": 60}, {"tier": "disk"})
     tell(bus, "kvcache.entry.refused", {"n_entries": 2}, {"tier": "disk"})
     tell(bus, "kvcache.entry.quarantined", {"n_entries": 1}, {})
+    tell(bus, "engine.cells.dropped", {}, {})
     tell(bus, "kvcache.write.dropped", {}, {})
     tell(bus, "kvcache.disk.swept", {"freed_bytes": 9}, {})
 
@@ -200,6 +201,7 @@ def test_the_cache_is_counted_by_tier_in_entries_and_bytes() -> None:
     assert value(registry, "cache_write_failures_total", tier="disk") == 1
     assert value(registry, "cache_entries_refused_total", tier="disk") == 2
     assert value(registry, "cache_entries_quarantined_total") == 1
+    assert value(registry, "cache_cells_dropped_total") == 1
     assert value(registry, "cache_writes_dropped_total") == 1
     assert value(registry, "cache_swept_bytes_total") == 9
 
