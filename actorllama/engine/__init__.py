@@ -2,7 +2,7 @@
 
 **What lives here.** ``model_actor.py``: the actor of one loaded model, a state machine; ``turn_desk.py``:
 its queue, slots and running turns. ``host.py``: the one thread that computes; ``loop.py``: continuous
-batching over one context; ``plan.py``: what the next step computes, pure. ``text.py``: from token
+batching over one context; ``plan.py``: what the next step computes, pure; ``batch.py``: its columns. ``text.py``: from token
 bytes to safe text. ``stream.py``: the channel to a reader. ``request.py``, ``result.py``: what goes
 in and comes out. ``chat_template.py``: messages to text.
 
@@ -28,7 +28,7 @@ from actorllama.engine.cache_messages import (
     KeepCells,
     ReadCacheStatistics,
 )
-from actorllama.engine.canary import Check, Exactness, known_limits, level_of, run_canary
+from actorllama.engine.canary import CanaryReport, Check, Exactness, level_of, run_canary
 from actorllama.engine.chat_template import ChatTemplate, Message, messages_from
 from actorllama.engine.commands import RestoredState
 from actorllama.engine.events import EVENTS
@@ -57,6 +57,7 @@ from actorllama.engine.verdict import Verdict
 __all__ = [
     "EVENTS",
     "CacheActor",
+    "CanaryReport",
     "CancelTake",
     "ChatTemplate",
     "Check",
@@ -92,7 +93,6 @@ __all__ = [
     "Verdict",
     "WaitReady",
     "check_request",
-    "known_limits",
     "level_of",
     "messages_from",
     "run_canary",

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import ClassVar, TypeAlias
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from actorllama.actors import (
     Arrow,
@@ -194,7 +194,8 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         facts, verdict = opened.context.facts, opened.verdict
         self._info = ModelInfo(
             facts=opened.model.facts,
-            context=facts,
+            # Where rows are lent, a cell of each sequence is for that.
+            context=evolve(facts, ctx_per_seq=facts.ctx_per_seq - verdict.pads_lone_rows),
             vocabulary=opened.model.vocabulary,
             options=self._spec.context_options,
             stream_window=self._spec.engine_options.stream_window,
@@ -248,6 +249,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             vocabulary=opened.model.vocabulary,
             post=post,
             n_mixed=self._spec.engine_options.n_mixed,
+            pads_lone_rows=opened.verdict.pads_lone_rows,
             post_interval_s=self._spec.engine_options.post_interval_s,
             clock=host.clock,
         )

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
-from attrs import frozen
+from attrs import asdict, evolve, frozen
 
 from actorllama.engine.canary import Check, Exactness, OnHost, known_limits, level_of, run_canary
 from actorllama.native import ContextFacts, InferenceContext, ModelFacts
@@ -18,7 +18,7 @@ __all__ = ["Source", "Verdict", "find_verdict"]
 Source: TypeAlias = Literal["canary", "remembered", "by nature", "not asked"]
 """How a verdict came about: tried now, tried by an earlier load, known of the backend, or nobody asked."""
 
-_VERSION = 1
+_VERSION = 2
 _FILE_BYTES_MAX = 1 << 16
 
 
@@ -28,6 +28,8 @@ class Verdict:
 
     level: Exactness
     checks: tuple[Check, ...] = ()
+    pads_lone_rows: bool = False
+    """Whether the level holds only if no row is ever computed alone (`EngineLoop`)."""
     source: Source
     problem: str = ""
     """Why the answer could not be kept for the next load; empty if it was, or need not be."""
@@ -64,10 +66,13 @@ def find_verdict(
     path = None if directory is None else directory / f"{_key(namespace, facts, budget_s)}.json"
     known = None if path is None else _read(path)
     if known is not None:
-        return Verdict(level=level_of(known), checks=known, source="remembered")
-    checks = (*run_canary(context, on_host=on_host, budget_s=budget_s), *known_limits(model, facts))
-    problem = "" if path is None else _write(path, checks)
-    return Verdict(level=level_of(checks), checks=checks, source="canary", problem=problem)
+        return known
+    report = run_canary(context, on_host=on_host, budget_s=budget_s)
+    checks = (*report.checks, *known_limits(model, facts))
+    verdict = Verdict(
+        level=level_of(checks), checks=checks, pads_lone_rows=report.pads_lone_rows, source="canary"
+    )
+    return verdict if path is None else evolve(verdict, problem=_write(path, verdict))
 
 
 def _key(namespace: str, facts: ContextFacts, budget_s: float) -> str:
@@ -85,19 +90,20 @@ def _key(namespace: str, facts: ContextFacts, budget_s: float) -> str:
     ).hexdigest()
 
 
-def _write(path: Path, checks: tuple[Check, ...]) -> str:
-    rows = [{"name": c.name, "passed": c.passed, "detail": c.detail, "decides": c.decides} for c in checks]
+def _write(path: Path, verdict: Verdict) -> str:
+    rows = [asdict(check) for check in verdict.checks]
+    facts = {"version": _VERSION, "pads_lone_rows": verdict.pads_lone_rows, "checks": rows}
     beside = path.with_name(f"{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside.write_text(json.dumps({"version": _VERSION, "checks": rows}), encoding="utf-8")
+        beside.write_text(json.dumps(facts), encoding="utf-8")
         beside.replace(path)
     except OSError as exc:
         return str(exc)
     return ""
 
 
-def _read(path: Path) -> tuple[Check, ...] | None:
+def _read(path: Path) -> Verdict | None:
     """Read an answer back; one that is not there, or is not ours, is asked again."""
     try:
         if path.stat().st_size > _FILE_BYTES_MAX:
@@ -108,12 +114,16 @@ def _read(path: Path) -> tuple[Check, ...] | None:
     if not isinstance(facts, dict):
         return None
     answer = cast("dict[str, object]", facts)
-    rows = answer.get("checks")
+    rows, pads = answer.get("checks"), answer.get("pads_lone_rows")
     if answer.get("version") != _VERSION or not isinstance(rows, list) or not rows:
+        return None
+    if not isinstance(pads, bool):
         return None
     found = [_check(row) for row in cast("list[object]", rows)]
     checks = tuple(check for check in found if check is not None)
-    return checks if len(checks) == len(found) else None
+    if len(checks) < len(found):
+        return None
+    return Verdict(level=level_of(checks), checks=checks, pads_lone_rows=pads, source="remembered")
 
 
 def _check(row: object) -> Check | None:

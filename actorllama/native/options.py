@@ -53,7 +53,7 @@ class ContextOptions:
         512,
         doc="Tokens that llama.cpp computes at once inside a step.",
         unit="tokens",
-        at_least=1,
+        at_least=3,
         at_most=1 << 16,
     )
     n_threads: int = option(

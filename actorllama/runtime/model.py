@@ -21,6 +21,7 @@ from actorllama.engine import (
     TurnRequest,
     TurnResult,
     TurnStream,
+    Verdict,
     WaitReady,
     check_request,
 )
@@ -75,6 +76,11 @@ class Model:
     def context_options(self) -> ContextOptions:
         """What the context was opened with."""
         return self._info.options
+
+    @property
+    def verdict(self) -> Verdict:
+        """Which level of exactness holds, and the evidence."""
+        return self._info.verdict
 
     @property
     def has_chat_template(self) -> bool:

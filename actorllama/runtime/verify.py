@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,16 +11,17 @@ import trio
 from attrs import asdict, evolve, frozen
 
 from actorllama.config import Config
-from actorllama.engine import Check, Exactness, TurnResult, known_limits, level_of, run_canary
+from actorllama.engine import Check, Exactness, TurnResult, level_of
 from actorllama.errors import ActorLlamaError
-from actorllama.native import Backend, BuildInfo, ContextOptions, ModelOptions
+from actorllama.native import BuildInfo
 from actorllama.runtime.load_options import LoadOptions
 from actorllama.runtime.model import Model, SamplingOptions
-from actorllama.runtime.runtime import Runtime, open_runtime
+from actorllama.runtime.runtime import open_runtime
 
 __all__ = ["VerifyReport", "verify_model"]
 
 _N_TOKENS = 48
+_WHOLE_S = 1e6  # however slow the model is, its canary is not cut short
 _PROMPT = tuple(3 + index * 5 % 61 for index in range(24))
 _CHAINS: tuple[SamplingOptions, ...] = (
     {"temperature": 0.0},
@@ -65,7 +67,7 @@ async def verify_model(
     config: Config | None = None,
     on_progress: Callable[[str], None] = lambda _line: None,
 ) -> VerifyReport:
-    """Run the canary on a context of its own, then conversations that are cut, moved, mixed and restarted.
+    """Load it with a whole canary, then hold conversations that are cut, moved, mixed and restarted.
 
     ``exact`` means that every check passed; ``faithful`` that saved bytes come back, but that arithmetic
     depends on what shares a batch; ``recomputed`` that states cannot be saved.
@@ -75,17 +77,15 @@ async def verify_model(
         RequestError: An option is out of bounds.
     """
     config = config or Config()
-    # The canary runs here, whole; at load it would be a second, shorter one.
-    config = evolve(config, engine=evolve(config.engine, canary="off"))
+    config = evolve(config, engine=evolve(config.engine, canary="load", canary_budget_s=_WHOLE_S))
     with TemporaryDirectory(prefix="actorllama-verify-") as state_dir:
         async with open_runtime(config, state_dir=state_dir) as rt:
-            on_progress("loading")
+            on_progress("loading, and the canary: logits bit by bit")
             model = await rt.load("verified", path, **options)
-            on_progress("canary: logits bit by bit")
-            checks = list(await _canary(rt, path, model))
+            checks = list(model.verdict.checks)
             wholes: list[TurnResult] = []
             cuts: list[TurnResult] = []
-            if level_of(checks) != "recomputed":
+            if model.verdict.level != "recomputed":
                 on_progress("conversations: cut, moved, interleaved")
                 checks += await _conversations(model, wholes, cuts)
             build = rt.build_info()
@@ -97,41 +97,16 @@ async def verify_model(
     return VerifyReport(model=str(path), level=level_of(checks), checks=tuple(checks), build=build)
 
 
-async def _canary(rt: Runtime, path: Path, model: Model) -> tuple[Check, ...]:
-    host = await rt.host()
-    backend, options = rt.backend, model.context_options
-
-    def work() -> tuple[Check, ...]:
-        return _with_context(backend, path, options, lambda run: host.run(run).result())
-
-    return await trio.to_thread.run_sync(work)
-
-
-def _with_context(
-    backend: Backend,
-    path: Path,
-    options: ContextOptions,
-    on_host: Callable[[Callable[[], tuple[Check, ...]]], tuple[Check, ...]],
-) -> tuple[Check, ...]:
-    loaded = backend.load(path, ModelOptions(), lambda _fraction: True)
-    try:
-        context = loaded.open_context(options)
-        try:
-            return (*on_host(lambda: run_canary(context)), *known_limits(loaded.facts, context.facts))
-        finally:
-            context.close()
-    finally:
-        loaded.close()
-
-
 async def _conversations(model: Model, wholes: list[TurnResult], cuts: list[TurnResult]) -> list[Check]:
     for seed, chain in enumerate(_CHAINS):
         options: SamplingOptions = {**chain}
         options["seed"] = seed
         wholes.append(await model.complete(_PROMPT, max_tokens=_N_TOKENS, **options))
         cuts.append(await model.complete(_PROMPT, max_tokens=_N_TOKENS // 3, keep=True, **options))
+    await _take_all_sequences(model)
     alone: list[TurnResult] = [await _resume(model, cut) for cut in cuts]
     beside: list[TurnResult] = list(alone)
+    await _take_all_sequences(model)
 
     async def resume(index: int) -> None:
         beside[index] = await _resume(model, cuts[index])
@@ -161,6 +136,14 @@ async def _resume(model: Model, cut: TurnResult) -> TurnResult:
     return await model.resume(cut.resume_key, max_tokens=_N_TOKENS - len(cut.tokens), keep=False)
 
 
+async def _take_all_sequences(model: Model) -> None:
+    """Use every sequence for something else, so that what was saved must be brought back."""
+    async with trio.open_nursery() as nursery:
+        for number in range(model.context_options.n_seq):
+            prompt = tuple(3 + (number + index * 11) % 61 for index in range(len(_PROMPT)))
+            nursery.start_soon(partial(model.complete, prompt, max_tokens=2, seed=number))
+
+
 async def _noise(model: Model) -> None:
     await model.complete(tuple(reversed(_PROMPT)), max_tokens=_N_TOKENS, temperature=1.2)
 
@@ -173,9 +156,11 @@ def _compared(
     *,
     decides: Exactness,
 ) -> Check:
-    n_same = 0
+    n_same = n_brought = 0
     for whole, cut, rest in zip(wholes, cuts, rests, strict=True):
         tokens = cut.tokens if rest is cut else cut.tokens + rest.tokens
         n_same += tokens == whole.tokens
+        n_brought += rest is not cut and rest.usage.source in ("ram", "disk")
     detail = f"{n_same} of {len(wholes)} turns of {_N_TOKENS} tokens equal the unbroken ones"
+    detail += f"; the states of {n_brought} were brought back"
     return Check(name=name, passed=n_same == len(wholes), detail=detail, decides=decides)

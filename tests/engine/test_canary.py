@@ -19,14 +19,23 @@ def canary(path: Path, **options: object) -> dict[str, bool]:
     model = LlamaBackend().load(path, ModelOptions(), lambda _fraction: True)
     settings = {"n_seq": 3, "ctx_per_seq": 600, "n_threads": 1, **options}
     context: InferenceContext = model.open_context(ContextOptions(**settings))  # type: ignore[arg-type]
-    checks = run_canary(context)
+    report = run_canary(context)
     context.close()
     model.close()
-    return {check.name: check.passed for check in checks} | {level_of(checks): True}
+    found = {check.name: check.passed for check in report.checks}
+    return found | {level_of(report.checks): True, "padded": report.pads_lone_rows}
 
 
 def test_the_default_layout_is_exact_on_quantised_weights() -> None:
     assert canary(demo.model_path())["exact"]
+
+
+@pytest.mark.parametrize("weights", ["F32", "F16"])
+def test_weights_that_are_not_quantised_are_exact_where_no_row_is_alone(tmp_path: Path, weights: str) -> None:
+    path = write_random_model(tmp_path / "m.gguf", evolve(SHAPES["llama"], weights=weights), seed=1)
+    assert canary(path) == canary(path) | {"exact": True, "padded": True}
+    alone = canary(path, n_seq=1)
+    assert (alone["exact"], alone["padded"]) == (True, False)
 
 
 def test_fused_attention_is_only_faithful() -> None:
@@ -50,7 +59,7 @@ def test_one_sequence_and_a_short_one_can_be_tried_too() -> None:
 def test_the_fake_model_is_exact() -> None:
     model = FakeBackend().load(Path("fake.gguf"), ModelOptions(), lambda _fraction: True)
     context = model.open_context(ContextOptions(n_seq=3, ctx_per_seq=128))
-    assert level_of(run_canary(context)) == "exact"
+    assert level_of(run_canary(context).checks) == "exact"
     context.close()
     model.close()
 
