@@ -21,12 +21,15 @@ from hypothesis.stateful import (
 
 from actorllama.errors import TierFull
 from actorllama.kvcache import (
+    Block,
+    Boundary,
     DiskTier,
     Owner,
     PosixFileSystem,
     Snapshot,
+    StoredEntry,
 )
-from actorllama.kvcache.layout import temporary_name
+from actorllama.kvcache.layout import entry_name, temporary_name
 
 LIMIT_BYTES = 3000
 DEAD = Owner(boot="01234567", pid_space=1, pid=1, started=1)
@@ -55,21 +58,30 @@ class OrderedFiles(PosixFileSystem):
         return 0
 
 
-def make(number: int, n_kv: int = 0) -> Snapshot:
-    return Snapshot(namespace="ab", tokens=(number,), n_prompt=1, sampler=b"", kv=bytes(n_kv), created_s=0.0)
+def make(number: int, n_bytes: int = 0) -> StoredEntry:
+    """Make an entry of each kind in turn."""
+    rows = bytes(n_bytes)
+    match number % 3:
+        case 0:
+            return Snapshot(namespace="ab", tokens=(number,), n_prompt=1, sampler=b"", kv=rows, created_s=0.0)
+        case 1:
+            return Block(parent="0" * 32, tokens=(number,), payload=rows)
+        case _:
+            return Boundary(parent="1" * 32, tail=(number,) * number, payload=rows)
 
 
 @define
 class Expected:
     """What the model knows of one file."""
 
-    snapshot: Snapshot | None
+    entry: StoredEntry | None
     """``None`` if it was damaged."""
     n_bytes: int
     used: int
 
 
 KEYS = st.integers(0, 7)
+BY_KEY = {make(number).key: make(number) for number in range(8)}
 TIERS = st.integers(0, 1)
 
 
@@ -104,32 +116,32 @@ class TiersAgreeWithADict(RuleBasedStateMachine):
             else:
                 del self.model[min(self.model, key=lambda key: self.model[key].used)]
 
-    @rule(tier=TIERS, number=KEYS, n_kv=st.integers(0, LIMIT_BYTES))
-    def put(self, tier: int, number: int, n_kv: int) -> None:
-        snapshot = make(number, n_kv)
-        old = self.model.get(snapshot.key)
-        if old is not None and old.snapshot is not None:
-            assert self.tiers[tier].put(snapshot) == "adopted"
+    @rule(tier=TIERS, number=KEYS, n_bytes=st.integers(0, LIMIT_BYTES))
+    def put(self, tier: int, number: int, n_bytes: int) -> None:
+        entry = make(number, n_bytes)
+        old = self.model.get(entry.key)
+        if old is not None and old.entry is not None:
+            assert self.tiers[tier].put(entry) == "adopted"
             old.used = self.files.n_uses
             return
         if old is not None:
-            self.set_aside(snapshot.key)
-        if snapshot.n_bytes > LIMIT_BYTES:
+            self.set_aside(entry.key)
+        if entry.n_bytes > LIMIT_BYTES:
             with pytest.raises(TierFull):
-                self.tiers[tier].put(snapshot)
+                self.tiers[tier].put(entry)
             return
-        assert self.tiers[tier].put(snapshot) == "published"
-        self.make_room(snapshot.n_bytes)
-        self.model[snapshot.key] = Expected(snapshot, snapshot.n_bytes, self.files.n_uses)
+        assert self.tiers[tier].put(entry) == "published"
+        self.make_room(entry.n_bytes)
+        self.model[entry.key] = Expected(entry, entry.n_bytes, self.files.n_uses)
 
     @rule(tier=TIERS, number=KEYS)
     def get(self, tier: int, number: int) -> None:
         key = make(number).key
         expected = self.model.get(key)
-        assert self.tiers[tier].get(key) == (expected.snapshot if expected else None)
+        assert self.tiers[tier].get(key) == (expected.entry if expected else None)
         if expected is None:
             return
-        if expected.snapshot is None:
+        if expected.entry is None:
             self.set_aside(key)
         else:
             expected.used = self.files.n_uses
@@ -139,11 +151,11 @@ class TiersAgreeWithADict(RuleBasedStateMachine):
         key = make(number).key
         assert self.tiers[tier].remove(key) == (self.model.pop(key, None) is not None)
 
-    @precondition(lambda self: any(one.snapshot for one in self.model.values()))
+    @precondition(lambda self: any(one.entry for one in self.model.values()))
     @rule(data=st.data())
     def damage(self, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from([key for key, one in self.model.items() if one.snapshot]))
-        path = self.root / f"{key[:2]}/{key}.kv"
+        key = data.draw(st.sampled_from([key for key, one in self.model.items() if one.entry]))
+        path = self.root / entry_name(BY_KEY[key])
         whole = path.read_bytes()
         at = data.draw(st.integers(0, len(whole) - 1))
         kinds: dict[str, Callable[[], bytes]] = {
@@ -157,10 +169,10 @@ class TiersAgreeWithADict(RuleBasedStateMachine):
 
     @rule()
     def check(self) -> None:
-        n_damaged = sum(one.snapshot is None for one in self.model.values())
+        n_damaged = sum(one.entry is None for one in self.model.values())
         report = self.tiers[0].check()
         assert (report.n_checked, report.n_corrupt) == (len(self.model), n_damaged)
-        for key in [key for key, one in self.model.items() if one.snapshot is None]:
+        for key in [key for key, one in self.model.items() if one.entry is None]:
             self.set_aside(key)
 
     @rule(tier=TIERS)
@@ -184,7 +196,7 @@ class TiersAgreeWithADict(RuleBasedStateMachine):
     @invariant()
     def agree(self) -> None:
         for tier in self.tiers:
-            sound = {key for key, one in self.model.items() if one.snapshot}
+            sound = {key for key, one in self.model.items() if one.entry}
             assert sound <= set(tier.keys()) <= set(self.model)
             statistics = tier.statistics()
             assert statistics.used_bytes == self.used_bytes <= LIMIT_BYTES

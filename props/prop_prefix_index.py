@@ -80,7 +80,7 @@ def fill(states: list[tuple[list[int], TierName]], n: int) -> tuple[PrefixIndex,
             whole = tuple(tokens) if is_boundary else tuple(tokens[: n * len(chain.blocks)])
             old = known.get(entry.key)
             tiers: frozenset[TierName] = old.tiers if old else frozenset()
-            known[entry.key] = Known(whole, is_boundary, entry.n_tail, tiers | {tier})
+            known[entry.key] = Known(whole, is_boundary, entry.n_tail, tiers.union((tier,)))
     return index, known
 
 

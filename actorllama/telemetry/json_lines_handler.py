@@ -23,7 +23,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class JsonLinesHandler:
-    """Append every fact of a bus to a file; close it to have all of them there.
+    """Append the facts of a bus to a file; close it to have all of them there.
 
     ::
 
@@ -48,7 +48,7 @@ class JsonLinesHandler:
         path: str | os.PathLike[str],
         *,
         prefix: EventName | Event = (),
-        level: Level = "debug",
+        level: Level = "info",
         log_prompts: bool = False,
         buffer_limit_bytes: int = 4 << 20,
         interval_s: float = 0.2,
@@ -60,7 +60,8 @@ class JsonLinesHandler:
             bus: Where to listen.
             path: Appended to; made with mode 0600 if it is not there. One process at a time.
             prefix: Which events; all by default.
-            level: Quietest level that is written. ``debug`` has every step of every engine in it.
+            level: Quietest level that is written. ``debug`` is every event: up to a hundred reports of steps
+                a second from each model, and each entry of the cache.
             log_prompts: Whether to write what users and models say.
             buffer_limit_bytes: Bytes of lines that may wait for the disk.
             interval_s: Seconds at most between two writes, and what a killed process may lose.

@@ -147,3 +147,25 @@ def test_a_plan_takes_the_least_worth_and_no_more_than_it_needs() -> None:
     assert [victim.key for victim in plan] == ["1", "2"]
     assert plan_eviction(candidates, needed_bytes=0) == ()
     assert plan_eviction(candidates, needed_bytes=31) is None
+
+
+def test_what_the_policy_declines_is_counted_and_told_and_changes_nothing() -> None:
+    bus = StrictBus()
+    heard = MemoryHandler()
+    bus.attach("test", ("kvcache", "entry", "declined"), heard, None)
+    tier = RamTier(limit_bytes=2 * N_BYTES, policy="lru+second-sight", bus=bus)
+    kept = filled(tier, 2)
+    assert tier.put(snapshot_of(1)) is None
+    assert set(tier.keys()) == {snapshot.key for snapshot in kept}
+    assert tier.statistics().n_declined == 1
+    assert [fact.metadata for fact in heard.facts] == [{"tier": "ram", "key": snapshot_of(1).key}]
+    assert tier.put(snapshot_of(1)) == (kept[0].key,), "it was seen before"
+
+
+def test_a_look_is_no_use() -> None:
+    tier = tier_for(2)
+    first, second = filled(tier, 2)
+    assert tier.peek(first.key) is first
+    assert tier.peek("0" * 32) is None
+    assert tier.put(snapshot_of(1)) == (first.key,)
+    assert (second.key in tier, tier.statistics().n_misses) == (True, 0)

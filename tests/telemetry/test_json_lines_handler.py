@@ -35,7 +35,7 @@ def lines_of(path: Path) -> list[dict[str, object]]:
 
 def test_each_event_is_one_line_with_its_number_time_and_level(tmp_path: Path) -> None:
     bus, path = Bus(system_s=lambda: 1_700_000_000.25), tmp_path / "events.jsonl"
-    with JsonLinesHandler(bus, path) as lines:
+    with JsonLinesHandler(bus, path, level="debug") as lines:
         bus.execute(STEP, {"n_steps": 1})
         bus.execute(TURN, {"decode_s": 0.5, "n_generated": 7}, {"model": "chat"})
 
@@ -128,7 +128,7 @@ def test_numbers_grow_by_one_whatever_threads_tell(tmp_path: Path) -> None:
         for _ in range(n_facts):
             bus.execute(STEP, {"n_steps": 1})
 
-    with JsonLinesHandler(bus, path, interval_s=0.0):
+    with JsonLinesHandler(bus, path, level="debug", interval_s=0.0):
         threads = [threading.Thread(target=tell) for _ in range(n_threads)]
         for thread in threads:
             thread.start()
