@@ -19,9 +19,11 @@ REQUIRED: Final = (
     "numpy",
     "nvidia-ml-py",
     "prompt_toolkit",
+    "psutil",
     "rich",
     "structlog",
     "trio",
+    "xxhash",
     "zstandard",
 )
 """The distributions that ``pyproject.toml`` names; a test compares them."""

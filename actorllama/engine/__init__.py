@@ -1,10 +1,12 @@
 """The life of a turn: admission, slots, steps, and the actors that decide.
 
 **What lives here.** ``model_actor.py``: the actor of one loaded model, a state machine; ``turn_desk.py``:
-its queue, slots and running turns. ``host.py``: the one thread that computes; ``loop.py``: continuous
-batching over one context; ``plan.py``: what the next step computes, pure; ``batch.py``: its columns. ``text.py``: from token
-bytes to safe text. ``stream.py``: the channel to a reader. ``request.py``, ``result.py``: what goes
-in and comes out. ``chat_template.py``: messages to text.
+its queue and running turns; ``context_cells.py``, ``live_cells.py``: what its sequences hold. ``host.py``:
+the one thread that computes; ``loop.py``: continuous batching over one context; ``plan.py``: what the next
+step computes, pure; ``batch.py``: its columns; ``cells.py``: cells into sequences and out. ``canary.py``,
+``verdict.py``: what can be promised. ``cache_actor.py``, ``cache_jobs.py``: what was saved. ``text.py``: from
+token bytes to safe text. ``stream.py``: the channel to a reader. ``request.py``, ``result.py``: what goes in
+and comes out. ``chat_template.py``: messages to text.
 
 **Who owns it and what always holds.** The model actor owns queue and slots; the host thread owns the
 loop and the context. Between them go frozen values: commands down, reports up. A sequence is leased

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 from attrs import frozen
 
 from actorllama.errors import DecodeError, StateError
-from actorllama.native import ContextFacts, InferenceContext, ModelFacts, StepBatch
+from actorllama.native import ContextFacts, InferenceContext, StepBatch
 
 __all__ = ["CanaryReport", "Check", "Exactness", "OnHost", "known_limits", "level_of", "run_canary"]
 
@@ -90,16 +90,12 @@ def level_of(checks: Sequence[Check]) -> Exactness:
     return "recomputed" if "recomputed" in failed else "faithful" if "faithful" in failed else "exact"
 
 
-def known_limits(model: ModelFacts, context: ContextFacts) -> tuple[Check, ...]:
+def known_limits(context: ContextFacts) -> tuple[Check, ...]:
     """Say what is known to be inexact, whether or not the canary happens to meet it."""
-    limits: list[Check] = []
-    if model.n_swa > 0:
-        detail = "restored rows of a window lie in other cells; last bits may differ"
-        limits.append(Check(name="sliding window", passed=False, detail=detail, decides="faithful"))
-    if context.layout == "shared":
-        detail = "cells are shared; where a row lies, and its last bits, depend on the neighbours"
-        limits.append(Check(name="shared layout", passed=False, detail=detail, decides="faithful"))
-    return tuple(limits)
+    if context.layout != "shared":
+        return ()
+    detail = "cells are shared; where a row lies, and its last bits, depend on the neighbours"
+    return (Check(name="shared layout", passed=False, detail=detail, decides="faithful"),)
 
 
 def _here(work: Callable[[], R], /) -> R:

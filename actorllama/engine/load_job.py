@@ -81,7 +81,6 @@ class LoadJob:
         facts, options = model.facts, spec.context_options
         namespace = namespace_of(facts, context.facts, options, spec.backend.build_info())
         verdict = find_verdict(
-            model=facts,
             context=context,
             namespace=namespace,
             on_host=partial(self._run_on, host),

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, cast, get_args
 from attrs import asdict, evolve, frozen
 
 from actorllama.engine.canary import Check, Exactness, OnHost, known_limits, level_of, run_canary
-from actorllama.native import ContextFacts, InferenceContext, ModelFacts
+from actorllama.native import ContextFacts, InferenceContext
 
 __all__ = ["Source", "Verdict", "find_verdict"]
 
@@ -37,7 +37,6 @@ class Verdict:
 
 def find_verdict(
     *,
-    model: ModelFacts,
     context: InferenceContext,
     namespace: str,
     on_host: OnHost,
@@ -50,7 +49,6 @@ def find_verdict(
     A context that nobody tried is ``faithful``: what is not known is not promised.
 
     Args:
-        model: The weights.
         context: Empty, and used by nobody yet.
         namespace: Of the context's states.
         on_host: How to reach the thread that owns the context.
@@ -68,7 +66,7 @@ def find_verdict(
     if known is not None:
         return known
     report = run_canary(context, on_host=on_host, budget_s=budget_s)
-    checks = (*report.checks, *known_limits(model, facts))
+    checks = (*report.checks, *known_limits(facts))
     verdict = Verdict(
         level=level_of(checks), checks=checks, pads_lone_rows=report.pads_lone_rows, source="canary"
     )

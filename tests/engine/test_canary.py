@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from actorllama import demo
 from actorllama.engine import Check, level_of, run_canary
@@ -13,6 +14,7 @@ from actorllama.native import ContextOptions, InferenceContext, ModelOptions
 from actorllama.native.llama import LlamaBackend
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.random_models import write_random_model
+from actorllama.testing.random_shapes import SHAPES, WeightType
 
 
 def canary(path: Path, **options: object) -> dict[str, bool]:
@@ -31,7 +33,9 @@ def test_the_default_layout_is_exact_on_quantised_weights() -> None:
 
 
 @pytest.mark.parametrize("weights", ["F32", "F16"])
-def test_weights_that_are_not_quantised_are_exact_where_no_row_is_alone(tmp_path: Path, weights: str) -> None:
+def test_weights_that_are_not_quantised_are_exact_where_no_row_is_alone(
+    tmp_path: Path, weights: WeightType
+) -> None:
     path = write_random_model(tmp_path / "m.gguf", evolve(SHAPES["llama"], weights=weights), seed=1)
     assert canary(path) == canary(path) | {"exact": True, "padded": True}
     alone = canary(path, n_seq=1)

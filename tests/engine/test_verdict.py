@@ -29,6 +29,12 @@ class HostThread:
         return work()
 
 
+def answer(**fields: object) -> str:
+    """Write a file that is as it should be but for these fields."""
+    check = {"name": "a", "passed": True, "detail": "", "decides": "exact"}
+    return json.dumps({"version": 2, "pads_lone_rows": False, "checks": [check]} | fields)
+
+
 @pytest.fixture(name="model", scope="module")
 def loaded_model() -> Generator[NativeModel]:
     model = LlamaBackend().load(demo.model_path(), ModelOptions(), lambda _fraction: True)
@@ -49,7 +55,6 @@ def judged(
     context = model.open_context(ContextOptions(**settings))  # type: ignore[arg-type]
     try:
         return find_verdict(
-            model=model.facts,
             context=context,
             namespace="ab",
             on_host=host,
@@ -72,6 +77,13 @@ def test_what_was_tried_once_is_remembered(model: NativeModel, tmp_path: Path) -
     assert second.n_calls == 0
 
 
+def test_the_answer_that_the_bad_ones_are_made_of_is_read(model: NativeModel, tmp_path: Path) -> None:
+    judged(model, HostThread(), tmp_path, budget_s=0.0)
+    (kept,) = tmp_path.glob("*.json")
+    kept.write_text(answer())
+    assert judged(model, HostThread(), tmp_path, budget_s=0.0).source == "remembered"
+
+
 def test_other_terms_are_another_question(model: NativeModel, tmp_path: Path) -> None:
     judged(model, HostThread(), tmp_path)
     again = judged(model, HostThread(), tmp_path, ctx_per_seq=700)
@@ -86,13 +98,15 @@ def test_other_terms_are_another_question(model: NativeModel, tmp_path: Path) ->
         "[]",
         "null",
         "[" * 5000,
-        json.dumps({"version": 2, "checks": [{}]}),
-        json.dumps({"version": 1, "checks": []}),
-        json.dumps({"version": 1, "checks": [7]}),
-        json.dumps({"version": 1, "checks": [{"name": "a", "passed": 1, "detail": "", "decides": "exact"}]}),
-        json.dumps(
-            {"version": 1, "checks": [{"name": "a", "passed": True, "detail": "", "decides": "best"}]}
-        ),
+        answer(version=1),
+        answer(version=3),
+        answer(pads_lone_rows=0),
+        answer(checks=[]),
+        answer(checks={}),
+        answer(checks=[7]),
+        answer(checks=[{}]),
+        answer(checks=[{"name": "a", "passed": 1, "detail": "", "decides": "exact"}]),
+        answer(checks=[{"name": "a", "passed": True, "detail": "", "decides": "best"}]),
         " " * (1 << 17),
     ],
 )
