@@ -9,6 +9,7 @@ the quota, ``sweep.py`` the clearing up, ``reading.py`` the doubt). `SnapshotSto
 with write-behind by whole jobs (``write_queue.py``, ``jobs.py``). `PrefixIndex`: what of a prompt is stored.
 `Codec`: fewer bytes for the same state; its library is loaded by whoever asks for it, never by this door.
 `Arena`: memory for states whose pages were touched before.
+`Survey`, `Lineage`, `clear`: a root looked at and tidied from outside; `ArchiveWriter`: turns on their way.
 `FileSystem`: the seam to the system, so that tests can fail or die at any call.
 
 **Who owns it and what always holds.** A `SnapshotStore` and its `RamTier` have one owner; a `DiskTier`
@@ -36,23 +37,28 @@ key, and then every digest is keyed blake2b. Names tell kind and parent: an inde
 
 from __future__ import annotations
 
+from actorllama.kvcache.archive import ArchiveWriter, Unusable, read_archive
 from actorllama.kvcache.arena import Arena
 from actorllama.kvcache.arena_prefault import Prefault
 from actorllama.kvcache.arena_reports import ArenaStatistics
 from actorllama.kvcache.block import Block
 from actorllama.kvcache.boundary import Boundary
 from actorllama.kvcache.chain import Chain, block_key, boundary_key, chain_of, root_key
+from actorllama.kvcache.clearing import Cleared, clear, plan_down_to
 from actorllama.kvcache.codec import CODECS, Codec, codec_named
 from actorllama.kvcache.codec_span import ElementKind, RowSpan
 from actorllama.kvcache.decoding import StoredEntry, decode
+from actorllama.kvcache.directory import KnownFile
 from actorllama.kvcache.disk import DiskTier
 from actorllama.kvcache.entry import Entry, EntryFacts, EntryKind
 from actorllama.kvcache.events import EVENTS
 from actorllama.kvcache.eviction import Candidate, plan_eviction
+from actorllama.kvcache.file_head import FileHead
 from actorllama.kvcache.file_system import FileFacts, FileSystem
 from actorllama.kvcache.header import FORMAT_VERSION, HEADER_BYTES, SECTIONS, Buffer
 from actorllama.kvcache.hit import Found, Hit, Kept
 from actorllama.kvcache.jobs import ReadJob, WriteJob
+from actorllama.kvcache.lineage import Lineage
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.owner import Owner
 from actorllama.kvcache.posix import PosixFileSystem
@@ -68,6 +74,8 @@ from actorllama.kvcache.reports import (
 )
 from actorllama.kvcache.snapshot import Snapshot, content_key
 from actorllama.kvcache.store import SnapshotStore
+from actorllama.kvcache.survey import Survey
+from actorllama.kvcache.sweep import plan_sweep
 
 __all__ = [
     "CODECS",
@@ -75,6 +83,7 @@ __all__ = [
     "FORMAT_VERSION",
     "HEADER_BYTES",
     "SECTIONS",
+    "ArchiveWriter",
     "Arena",
     "ArenaStatistics",
     "Block",
@@ -84,6 +93,7 @@ __all__ = [
     "Candidate",
     "Chain",
     "CheckReport",
+    "Cleared",
     "Codec",
     "DiskStatistics",
     "DiskTier",
@@ -92,11 +102,14 @@ __all__ = [
     "EntryFacts",
     "EntryKind",
     "FileFacts",
+    "FileHead",
     "FileSystem",
     "Found",
     "Hit",
     "How",
     "Kept",
+    "KnownFile",
+    "Lineage",
     "Owner",
     "PosixFileSystem",
     "Prefault",
@@ -111,14 +124,20 @@ __all__ = [
     "SnapshotStore",
     "StoreStatistics",
     "StoredEntry",
+    "Survey",
     "TierName",
+    "Unusable",
     "WriteJob",
     "block_key",
     "boundary_key",
     "chain_of",
+    "clear",
     "codec_named",
     "content_key",
     "decode",
+    "plan_down_to",
     "plan_eviction",
+    "plan_sweep",
+    "read_archive",
     "root_key",
 ]

@@ -229,8 +229,11 @@ class DiskTier:
             self._on_gone(one)
         return len(gone)
 
-    def check(self) -> CheckReport:
+    def check(self, *, on_progress: Callable[[float], None] | None = None) -> CheckReport:
         """Read every file and verify it, quarantine what is damaged, sweep what is unfinished.
+
+        Args:
+            on_progress: Called with 0 to 1 after each file, with the share of all bytes that was read.
 
         Raises:
             CacheError: The root cannot be read.
@@ -238,11 +241,15 @@ class DiskTier:
         Cost: a read and a digest of everything under the root.
         """
         n_swept = self.sweep()
-        verdicts = [
-            self._judged(one.key, partial(self._read_file, one))[1]
-            for one in self._directory.known()
-            if one.kind in ("entry", "foreign")
-        ]
+        known = [one for one in self._directory.known() if one.kind in ("entry", "foreign")]
+        n_bytes = sum(one.n_bytes for one in known)
+        n_read = 0
+        verdicts: list[str] = []
+        for one in known:
+            verdicts.append(self._judged(one.key, partial(self._read_file, one))[1])
+            n_read += one.n_bytes
+            if on_progress is not None:
+                on_progress(n_read / n_bytes if n_bytes else 1.0)
         return CheckReport(
             n_checked=sum(verdict != "absent" for verdict in verdicts),
             n_corrupt=verdicts.count("corrupt"),

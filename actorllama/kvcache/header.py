@@ -160,6 +160,15 @@ class Header:
             raise refusal
         return header
 
+    def has_section(self, tag: str, data: Buffer, *, mac_key: bytes | None = None) -> bool:
+        """Tell whether these bytes are the section of this tag, by length and digest.
+
+        Cost: as `describe`.
+        """
+        index = SECTIONS.index(tag)
+        digest = _section_digest(tag, data, mac_key)
+        return len(data) == self.lengths[index] and hmac.compare_digest(digest, self.digests[index])
+
     def split(
         self, data: memoryview, *, mac_key: bytes | None = None, path: str | None = None
     ) -> dict[str, memoryview]:

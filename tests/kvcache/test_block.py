@@ -87,6 +87,7 @@ def test_a_state_of_entries_hangs_together() -> None:
     assert isinstance(snapshot, Snapshot)
     assert snapshot.parts == tuple(entry.key for entry in (*blocks, boundary))
     assert (snapshot.parent, boundary.parent) == (boundary.key, blocks[-1].key)
+    assert [entry.n_tail for entry in state_of()] == [0, 0, 0, 1, 0]
     assert decode(encoded(snapshot)) == snapshot
     bare = attrs.evolve(snapshot, has_boundary=False)
     assert (bare.key, bare.parent) == (snapshot.key, blocks[-1].key)

@@ -99,6 +99,12 @@ def test_blocks_that_should_be_there_and_are_not_are_told(root: Path, bus: Stric
     assert tier.put_all(TURN[2:], above=KEYS[:2]).missing == (KEYS[1],)
 
 
+def test_blocks_that_cannot_be_opened_are_told_as_missing(root: Path, bus: StrictBus) -> None:
+    tier_at(root, bus=bus).put_all(TURN[:2])
+    files = FaultyFiles(strike_at=0, strike=failing(errno.EACCES), only=frozenset({"open"}))
+    assert tier_of(root, files=files).put_all(TURN[2:], above=KEYS[:2]).missing == (KEYS[0],)
+
+
 def test_a_turn_that_does_not_fit_is_refused_whole(root: Path, bus: StrictBus, heard: MemoryHandler) -> None:
     tier = tier_of(root, n_bytes=TURN_BYTES - 1)
     with pytest.raises(TierFull) as caught:

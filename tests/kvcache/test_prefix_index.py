@@ -127,6 +127,28 @@ def test_tails_behind_one_block_are_told_apart() -> None:
     assert (hit.n_cells, hit.boundary) == (12, boundary_key(chain.parent, ()))
 
 
+def test_a_tail_that_goes_leaves_the_others_behind_its_block() -> None:
+    chain = chain_of(NAMESPACE, PROMPT[:12], block_tokens=4)
+    index = index_of(*BLOCKS)
+    tails = [Boundary(parent=chain.parent, tail=tail, payload=b"") for tail in [(13,), (99,), (13, 14)]]
+    for boundary in tails:
+        index.add(boundary, "ram")
+    for boundary, n_cells in [(tails[1], 14), (tails[2], 13), (tails[0], 12)]:
+        index.discard(boundary.key, "ram")
+        hit = look(index, (*PROMPT, 15))
+        assert hit is not None
+        assert hit.n_cells == n_cells
+
+
+def test_a_tier_that_is_listed_anew_has_what_is_on_the_list() -> None:
+    index = index_of(*ENTRIES, tier="disk")
+    index.add(BLOCKS[0], "ram")
+    index.replace(BLOCKS[1:], "disk")
+    assert index.in_tier("disk") == {entry.key for entry in BLOCKS[1:]}
+    assert index.tiers_of(BLOCKS[0].key) == ("ram",)
+    assert index.tiers_of(BOUNDARY.key) == ()
+
+
 @pytest.mark.slow
 def test_a_lookup_takes_microseconds_per_block() -> None:
     """8,192 tokens among 100,000 entries: 20 µs per block is a hundred times less than reading one."""

@@ -211,6 +211,39 @@ def test_what_is_removed_from_a_job_that_waits_is_not_written(tmp_path: Path) ->
     assert store.ram.statistics().n_pinned == 0
 
 
+def test_what_is_removed_from_the_second_job_leaves_the_first(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    store.put_state(TURN[:3])
+    store.put_state(TURN[3:])
+    assert store.remove(KEYS[4])
+    assert [tuple(write(store).hows), tuple(write(store).hows)] == [KEYS[:3], KEYS[3:4]]
+
+
+def test_what_is_kept_in_ram_only_reaches_the_disk_with_a_snapshot_that_needs_it(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    assert store.put_in_ram(TURN[:4]) == Kept(n_in_ram=4, is_queued=False)
+    assert store.write_behind() is None
+    store.put(TURN[4])
+    assert tuple(write(store).hows) == KEYS
+
+
+def test_what_a_check_drops_from_ram_is_not_found_there(tmp_path: Path) -> None:
+    store = store_at(None)
+    store.put_state(TURN)
+    store.ram._entries[KEYS[1]].n_bytes += 1
+    store.ram._used_bytes += 1
+    assert store.check()[0].n_corrupt == 1
+    assert store.index.in_tier("ram") == set(KEYS) - {KEYS[1]}
+
+
+def test_what_another_process_wrote_is_found_after_a_refresh(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    DiskTier(tmp_path, limit_bytes=1 << 20).put_all(TURN)
+    assert len(store.index) == 0
+    store.refresh()
+    assert store.index.in_tier("disk") == set(KEYS)
+
+
 def test_a_row_that_was_removed_while_it_is_written_roots_nothing(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     store.put_state(TURN[:3])
