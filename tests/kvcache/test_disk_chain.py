@@ -99,6 +99,16 @@ def test_blocks_that_should_be_there_and_are_not_are_told(root: Path, bus: Stric
     assert tier.put_all(TURN[2:], above=KEYS[:2]).missing == (KEYS[1],)
 
 
+def test_names_of_rows_are_on_stable_storage_before_the_snapshot_has_its_name(root: Path) -> None:
+    for key in KEYS:
+        (root / key[:2]).mkdir(parents=True, exist_ok=True)
+    files = FaultyFiles(strike=failing(0), only=frozenset({"link", "fsync"}))
+    tier_of(root, files=files).put_all(TURN)
+    n_shards = len({key[:2] for key in KEYS[:4]})
+    of_files = ["fsync", "link"] * 4
+    assert files.calls == [*of_files, "fsync", *["fsync"] * n_shards, "link", "fsync"]
+
+
 def test_blocks_that_cannot_be_opened_are_told_as_missing(root: Path, bus: StrictBus) -> None:
     tier_at(root, bus=bus).put_all(TURN[:2])
     files = FaultyFiles(strike_at=0, strike=failing(errno.EACCES), only=frozenset({"open"}))
