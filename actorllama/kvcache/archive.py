@@ -23,7 +23,6 @@ __all__ = ["ArchiveWriter", "Unusable", "read_archive"]
 _BLOCK: Final = 512
 _CHUNK: Final = 1 << 20
 _END: Final = bytes(2 * _BLOCK)
-_SKIPPED_MAX: Final = 1 << 20  # members that are no files and still have content: names that are too long
 
 
 @frozen(kw_only=True)
@@ -90,37 +89,43 @@ def read_archive(stream: IO[bytes], *, limit_bytes: int) -> Iterator[StoredEntry
     Cost: one pass over all bytes; memory for one entry, and its rows decoded.
     """
     is_first = True
-    while True:
-        head = _read(stream, _BLOCK)
-        if not head.strip(b"\0") and len(head) == _BLOCK:
-            return
-        try:
-            info = tarfile.TarInfo.frombuf(bytes(head), "utf-8", "replace")
-            if info.size < 0:  # the field has room for it
-                raise tarfile.InvalidHeaderError("a negative size")
-        except tarfile.HeaderError as exc:
-            if is_first:
-                raise CacheError("this is no archive of saved turns. Make one with `cache export`.") from exc
+    while any(head := _read(stream, _BLOCK)) or len(head) < _BLOCK:
+        info = _member(bytes(head))
+        if info is None and is_first:
+            raise CacheError("this is no archive of saved turns. Make one with `actorllama cache export`.")
+        if info is None:
             yield Unusable(name="the rest", reason="the archive ends too early, or is damaged from here on")
             return
         is_first = False
-        padded = info.size + -info.size % _BLOCK
-        if not info.isreg():
-            if info.size and (padded > _SKIPPED_MAX or len(_read(stream, padded)) < padded):
-                yield Unusable(name=info.name, reason="it is no file, and the archive ends inside it")
-                return
-            yield Unusable(name=info.name, reason="it is no file, as entries are")
-        elif info.size > limit_bytes:
-            yield Unusable(name=info.name, reason=f"its {info.size} bytes are more than {limit_bytes}")
-            if not _skip(stream, padded):
-                yield Unusable(name=info.name, reason="the archive ends inside it")
-                return
-        else:
-            data = _read(stream, padded)
-            if len(data) < padded:
-                yield Unusable(name=info.name, reason="the archive ends inside it")
-                return
-            yield _judged(info.name, memoryview(data)[: info.size], limit_bytes)
+        is_whole, found = _taken(stream, info, limit_bytes)
+        yield found
+        if not is_whole:
+            return
+
+
+def _member(head: bytes) -> tarfile.TarInfo | None:
+    """Read the header of a member; ``None`` if it is none."""
+    try:
+        info = tarfile.TarInfo.frombuf(head, "utf-8", "replace")
+    except tarfile.HeaderError:
+        return None
+    return info if info.size >= 0 else None  # the field has room for a sign
+
+
+def _taken(stream: IO[bytes], info: tarfile.TarInfo, limit_bytes: int) -> tuple[bool, StoredEntry | Unusable]:
+    """Read what follows a header; tell too whether the stream goes on behind it."""
+    padded = info.size + -info.size % _BLOCK
+    reason = ""
+    if not info.isreg():
+        reason = "it is no file, as entries are"
+    elif info.size > limit_bytes:
+        reason = f"its {info.size} bytes are more than the limit of {limit_bytes}"
+    if reason:
+        return _skip(stream, padded), Unusable(name=info.name, reason=reason)
+    data = _read(stream, padded)
+    if len(data) < padded:
+        return False, Unusable(name=info.name, reason="the archive ends inside it")
+    return True, _judged(info.name, memoryview(data)[: info.size], limit_bytes)
 
 
 def _judged(name: str, data: memoryview, limit_bytes: int) -> StoredEntry | Unusable:
