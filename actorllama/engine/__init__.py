@@ -47,6 +47,7 @@ from actorllama.engine.messages import (
     WaitReady,
 )
 from actorllama.engine.model_actor import ModelActor, ModelState
+from actorllama.engine.namespace import salted
 from actorllama.engine.options import EngineOptions
 from actorllama.engine.reports import FinishReason, LoopStatistics, TokenLogprob
 from actorllama.engine.request import TurnRequest, check_request
@@ -98,4 +99,5 @@ __all__ = [
     "level_of",
     "messages_from",
     "run_canary",
+    "salted",
 ]

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from actorllama.engine.cache_messages import KeepCells
 from actorllama.engine.commands import RestoredState
 from actorllama.engine.live_cells import HeldCells, LiveCells, LiveMatch
+from actorllama.engine.namespace import salted
 from actorllama.engine.prefix import Prefix, common_cells
 from actorllama.engine.reports import CapturedCells, KeptState, LoopStatistics, TurnEnd
 from actorllama.engine.request import TurnRequest
@@ -87,7 +88,7 @@ class ContextCells:
 
     def prefix_of(self, request: TurnRequest) -> Prefix:
         """Name the cells that a turn can have without computing them, at most."""
-        return self._prefix(request.prompt[: request.n_reusable])
+        return self._prefix(request.prompt[: request.n_reusable], request)
 
     def learn(self, statistics: LoopStatistics) -> None:
         """Take note of how long prompts take."""
@@ -141,7 +142,9 @@ class ContextCells:
         tokens = (*taken.message.request.prompt, *end.tokens)[: end.n_cells]
         is_prefilled = end.n_restored == 0 or taken.is_offer_prefilled
         n_prefilled = min(end.n_prompt, end.n_cells) if is_prefilled else 0
-        self._live.hold(end.seq_id, HeldCells(prefix=self._prefix(tokens), n_prefilled=n_prefilled))
+        self._live.hold(
+            end.seq_id, HeldCells(prefix=self._prefix(tokens, taken.message.request), n_prefilled=n_prefilled)
+        )
 
     def save_from(self, taken: TakenTurn) -> int | None:
         """Say from how many cells on a turn's end is worth saving: one block more than was there before."""
@@ -156,12 +159,12 @@ class ContextCells:
         request = taken.message.request
         tokens = (*request.prompt, *end.tokens)
         cells = tokens[: end.n_cells]
-        message = self._kept(cells, kept)
+        message = self._kept(request, cells, kept)
         if kept.record is None:
             return message
         has_boundary = self.needs_boundary or len(cells) % self._block_tokens > 0
         snapshot = Snapshot(
-            namespace=self.namespace,
+            namespace=message.namespace,
             tokens=tokens,
             n_prompt=end.n_prompt,
             sampler=kept.record,
@@ -174,12 +177,13 @@ class ContextCells:
 
     def kept_prefix(self, leader: TakenTurn, captured: CapturedCells) -> KeepCells:
         """Describe the beginning of a prompt that several turns share."""
-        tokens = leader.message.request.prompt[: captured.n_cells]
-        return self._kept(tokens, KeptState(kv=captured.kv or b"", record=None))
+        request = leader.message.request
+        kept = KeptState(kv=captured.kv or b"", record=None)
+        return self._kept(request, request.prompt[: captured.n_cells], kept)
 
-    def _kept(self, tokens: tuple[int, ...], kept: KeptState) -> KeepCells:
+    def _kept(self, request: TurnRequest, tokens: tuple[int, ...], kept: KeptState) -> KeepCells:
         return KeepCells(
-            namespace=self.namespace,
+            namespace=self.namespace_of(request),
             tokens=tokens,
             kv=kept.kv if self._can_restore else None,
             cutter=self.cutter,
@@ -187,5 +191,9 @@ class ContextCells:
             snapshot=None,
         )
 
-    def _prefix(self, tokens: tuple[int, ...]) -> Prefix:
-        return Prefix.of(self.namespace, tokens, block_tokens=self._block_tokens)
+    def namespace_of(self, request: TurnRequest) -> str:
+        """Name what this turn may share with others."""
+        return salted(self.namespace, request.cache_salt)
+
+    def _prefix(self, tokens: tuple[int, ...], request: TurnRequest) -> Prefix:
+        return Prefix.of(self.namespace_of(request), tokens, block_tokens=self._block_tokens)

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from actorllama.native import BuildInfo, ContextFacts, ContextOptions, ModelFacts
 
-__all__ = ["namespace_of"]
+__all__ = ["namespace_of", "salted"]
 
 _VERSION = 2
 
@@ -35,3 +35,14 @@ def namespace_of(model: ModelFacts, context: ContextFacts, options: ContextOptio
     return blake2b(
         json.dumps(facts, sort_keys=True).encode(), digest_size=16, person=b"ALnamespace"
     ).hexdigest()
+
+
+def salted(namespace: str, salt: str) -> str:
+    """Return the namespace of one tenant: without its salt nobody finds, shares or even times what is there.
+
+    An empty salt is no tenant: the namespace itself.
+    """
+    if not salt:
+        return namespace
+    content = json.dumps([namespace, salt], ensure_ascii=True).encode()
+    return blake2b(content, digest_size=16, person=b"ALtenant").hexdigest()

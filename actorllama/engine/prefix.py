@@ -30,10 +30,12 @@ class Prefix:
 def common_cells(one: Prefix, other: Prefix) -> int:
     """Count the tokens that two sequences have in common from the first on.
 
-    Both are of the same namespace and length of blocks.
+    Of different namespaces nothing is common, whatever the tokens are.
 
     Cost: a comparison of keys for each doubling of the blocks, and one of tokens within a block.
     """
+    if one.chain.root != other.chain.root:
+        return 0
     blocks, others = one.chain.blocks, other.chain.blocks
     least, most = 0, min(len(blocks), len(others))
     while least < most:  # a key names everything before it: equal keys, equal beginnings

@@ -29,6 +29,8 @@ class TurnRequest:
     """Whether the turn's state is saved at its end."""
     record: TurnRecord | None = None
     """Sampler and undecided text of an earlier turn to go on with; ``prompt`` is then all of its tokens."""
+    cache_salt: str = ""
+    """Turns share what was computed only with turns of the same salt."""
     n_said: int = 0
     """Tokens of ``prompt``, from the first on, that earlier turns of a conversation had or chose."""
 

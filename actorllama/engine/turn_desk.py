@@ -191,7 +191,7 @@ class TurnDesk:
         n_most = len(taken.prefix.tokens)
         return FindPrefix(
             turn_id=taken.message.turn_id,
-            namespace=self._cells.namespace,
+            namespace=self._cells.namespace_of(taken.message.request),
             tokens=taken.message.request.prompt[: n_most + 1],
             n_had=n_had,
             n_least=n_least,

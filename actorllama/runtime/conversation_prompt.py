@@ -26,6 +26,8 @@ async def conversation_request(
     messages: Sequence[Message],
     before: Boundary | None,
     ask: Ask,
+    *,
+    cache_salt: str,
 ) -> TurnRequest:
     """Make the request for the reply to the last message.
 
@@ -40,6 +42,7 @@ async def conversation_request(
         messages: The whole conversation, the user's new message last.
         before: Where the turn before ended; ``None`` at the first turn.
         ask: How the turn is to be taken.
+        cache_salt: Of the tenant.
 
     Raises:
         RequestError: A parameter is out of bounds, or the key belongs to another conversation.
@@ -48,7 +51,7 @@ async def conversation_request(
     """
     said = None if before is None else before.tokens
     if said is None and before is not None and before.key is not None:
-        saved = await _found(system, before.key, info)
+        saved = await _found(system, before.key, info, cache_salt)
         if saved is not None:
             _refuse_stranger(info, saved, messages[-2])
             said = saved.tokens
@@ -116,10 +119,10 @@ def _prompt(
     return said + new, len(said)
 
 
-async def _found(system: System, key: str, info: ModelInfo) -> Snapshot | None:
+async def _found(system: System, key: str, info: ModelInfo, cache_salt: str) -> Snapshot | None:
     """Look the saved state up; without it everything is computed again."""
     try:
-        return await find_snapshot(system, key, info)
+        return await find_snapshot(system, key, info, cache_salt=cache_salt)
     except (SnapshotNotFound, SnapshotMismatch, CallTimeout):
         return None
 

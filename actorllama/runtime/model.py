@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,38 +9,31 @@ from typing import Unpack
 
 import trio
 
-from actorllama.actors import Crash, Ref, Shutdown, System, which_children
+from actorllama.actors import System
 from actorllama.engine import (
-    CancelTake,
     Describe,
     Message,
     ModelInfo,
     ModelStatus,
-    TakeTurn,
     TurnRequest,
     TurnResult,
-    TurnStream,
     Verdict,
-    WaitReady,
     check_request,
 )
-from actorllama.errors import ActorExited, ModelNotLoaded, ModelUnavailable, TurnTimeout
+from actorllama.errors import RequestError
 from actorllama.ids import TurnId
 from actorllama.native import ContextOptions, ModelFacts
-from actorllama.native.sampling import check_number
 from actorllama.runtime.conversation import Conversation
 from actorllama.runtime.conversation_prompt import conversation_request
 from actorllama.runtime.conversation_turn import Ask, Boundary, ModelPort, opened
-from actorllama.runtime.names import model_name, supervisor_name
 from actorllama.runtime.prompting import LazyTemplate, Prompt, tokens_of
 from actorllama.runtime.resuming import find_snapshot, resumed_request
 from actorllama.runtime.sampling_options import SamplingOptions, params_of
 from actorllama.runtime.turn import Turn
+from actorllama.runtime.turn_taker import TurnTaker
 
 __all__ = ["Model", "SamplingOptions"]
 
-_MAX_TIMEOUT_S = 1e9  # thirty years; beyond that it is infinity that is meant
-_MAX_WINDOW = 1 << 20
 _CONSTRAINTS = ("grammar", "json_schema", "regex", "choice")
 _INLINE_CHARS = 2048  # tokenising this much takes well under a millisecond; a thread hop takes 0.1
 
@@ -54,33 +46,39 @@ class Model:
     """
 
     def __init__(
-        self, *, name: str, system: System, info: ModelInfo, next_turn_id: Callable[[], TurnId]
+        self,
+        *,
+        name: str,
+        system: System,
+        info: ModelInfo,
+        next_turn_id: Callable[[], TurnId],
+        cache_salt: str = "",
     ) -> None:
         """Made by ``Runtime.load``."""
         self.name = name
-        self._system = system
-        self._info = info
-        self._next_turn_id = next_turn_id
+        self._taker = TurnTaker(
+            name=name, system=system, info=info, next_turn_id=next_turn_id, cache_salt=cache_salt
+        )
         self._template = LazyTemplate(info)
 
     def __repr__(self) -> str:
         """Name the model and its file."""
-        return f"<Model {self.name} {self._info.facts.path}>"
+        return f"<Model {self.name} {self._taker.info.facts.path}>"
 
     @property
     def facts(self) -> ModelFacts:
         """What the weights file says."""
-        return self._info.facts
+        return self._taker.info.facts
 
     @property
     def context_options(self) -> ContextOptions:
         """What the context was opened with."""
-        return self._info.options
+        return self._taker.info.options
 
     @property
     def verdict(self) -> Verdict:
         """Which level of exactness holds, and the evidence."""
-        return self._info.verdict
+        return self._taker.info.verdict
 
     @property
     def has_chat_template(self) -> bool:
@@ -90,7 +88,29 @@ class Model:
     @property
     def end_tokens(self) -> frozenset[int]:
         """The token ids that end a generation."""
-        return self._info.vocabulary.end_tokens
+        return self._taker.info.vocabulary.end_tokens
+
+    def for_tenant(self, cache_salt: str) -> Model:
+        """Return a handle whose turns share what was computed with nobody but turns of the same salt.
+
+        Without it, a prompt's first-token time tells whether somebody has asked it before; and a turn that
+        is kept can be resumed by whoever has its key.
+
+        Args:
+            cache_salt: A secret of the tenant: any text but the empty one.
+
+        Raises:
+            RequestError: It is none.
+        """
+        if not isinstance(cache_salt, str) or not cache_salt:
+            raise RequestError(field="cache_salt", value=cache_salt, reason="must be a text, and not empty")
+        return Model(
+            name=self.name,
+            system=self._taker.system,
+            info=self._taker.info,
+            next_turn_id=self._taker.next_turn_id,
+            cache_salt=cache_salt,
+        )
 
     async def complete(
         self,
@@ -125,7 +145,7 @@ class Model:
             ModelNotLoaded: There is no such model any more.
         """
         request = await self._request(prompt, messages, max_tokens, stop, sampling, keep=keep)
-        return await self._take_one(request, timeout_s)
+        return await self._taker.take(request, timeout_s)
 
     async def resume(
         self,
@@ -155,10 +175,10 @@ class Model:
             ContextFull: The saved turn has filled its sequence.
             Exception: And what ``complete`` raises.
         """
-        info = await self._current_info()
-        hit = await find_snapshot(self._system, resume_key, info)
+        info = await self._taker.current_info()
+        hit = await find_snapshot(self._taker.system, resume_key, info, cache_salt=self._taker.cache_salt)
         request = resumed_request(hit, info, max_tokens=max_tokens, stop=stop, seed=seed, keep=keep)
-        return await self._take_one(request, timeout_s)
+        return await self._taker.take(request, timeout_s)
 
     @asynccontextmanager
     async def stream(
@@ -189,7 +209,7 @@ class Model:
             The turn. Errors come out of the ``async with`` block, typed as they are, not in groups.
         """
         request = await self._request(prompt, messages, max_tokens, stop, sampling, keep=keep)
-        async with self._streamed(request, timeout_s, window) as turn:
+        async with self._taker.stream(request, timeout_s, window) as turn:
             yield turn
 
     def conversation(
@@ -218,12 +238,12 @@ class Model:
             RequestError: A message is none, or the key belongs to no reply.
         """
         history = opened(system, messages, resume_key, Ask(keep=keep, sampling=sampling))
-        port = ModelPort(request=self._conversation_request, take=self._take_one, stream=self._streamed)
+        port = ModelPort(request=self._conversation_request, take=self._taker.take, stream=self._taker.stream)
         return Conversation(port=port, history=history, keep=keep, sampling=sampling)
 
     async def status(self) -> ModelStatus:
         """Ask the model's actor what it is doing."""
-        return await (await self._ref()).call(Describe())
+        return await (await self._taker.ref()).call(Describe())
 
     # -- behind the face -----------------------------------------------------------------------
 
@@ -237,7 +257,7 @@ class Model:
         *,
         keep: bool,
     ) -> TurnRequest:
-        info = await self._current_info()
+        info = await self._taker.current_info()
         if messages is None and isinstance(prompt, str) and len(prompt) <= _INLINE_CHARS:
             tokens = tokens_of(info, prompt, messages, self._template)
         else:
@@ -263,111 +283,7 @@ class Model:
     async def _conversation_request(
         self, messages: Sequence[Message], before: Boundary | None, ask: Ask
     ) -> TurnRequest:
-        info = await self._current_info()
-        return await conversation_request(self._system, info, self._template, messages, before, ask)
-
-    async def _take_one(self, request: TurnRequest, timeout_s: float | None) -> TurnResult:
-        return await self._take(self._next_turn_id(), request, None, _checked_timeout(timeout_s))
-
-    @asynccontextmanager
-    async def _streamed(
-        self, request: TurnRequest, timeout_s: float | None, window: int | None
-    ) -> AsyncGenerator[Turn, None]:
-        limit_s = _checked_timeout(timeout_s)
-        window = self._info.stream_window if window is None else window
-        check_number("window", window, low=2, high=_MAX_WINDOW, integer=True)
-        turn_id = self._next_turn_id()
-        stream = TurnStream(window=window)
-        turn = Turn(turn_id, stream)
-        failure: Exception | None = None
-        body_failure: Exception | None = None
-
-        async def take() -> None:
-            nonlocal failure
-            try:
-                turn.finish(await self._take(turn_id, request, stream, limit_s))
-            except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
-                failure = exc
-                reading.cancel()
-            finally:
-                stream.close()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(take)
-            with trio.CancelScope() as reading:
-                try:
-                    yield turn
-                except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
-                    body_failure = exc
-            nursery.cancel_scope.cancel()
-        if body_failure is not None:
-            raise body_failure
-        if failure is not None:
-            raise failure
-
-    async def _take(
-        self, turn_id: TurnId, request: TurnRequest, stream: TurnStream | None, timeout_s: float
-    ) -> TurnResult:
-        ref = await self._ref()
-        message = TakeTurn(turn_id=turn_id, request=request, stream=stream)
-        is_over = False
-        try:
-            with trio.move_on_after(timeout_s):
-                result = await ref.call(message, timeout_s=math.inf)
-                is_over = True
-                return result
-            raise TurnTimeout(turn_id=turn_id, timeout_s=timeout_s)
-        except ActorExited as exc:
-            is_over = True
-            raise ModelUnavailable(model=self.name, reason=_why(exc)) from exc
-        finally:
-            if not is_over and ref.is_alive:
-                ref.info_nowait(CancelTake(turn_id=turn_id, reason="its caller left"))
-
-    async def _current_info(self) -> ModelInfo:
-        """Return what requests are checked against; ask again if the model was rebuilt meanwhile."""
-        if self._info.vocabulary.is_closed:
-            ref = await self._ref()
-            try:
-                self._info = await ref.call(WaitReady(), timeout_s=math.inf)
-            except ActorExited as exc:
-                raise ModelUnavailable(model=self.name, reason=_why(exc)) from exc
-        return self._info
-
-    async def _ref(self) -> Ref:
-        """Find the present incarnation of the model's actor."""
-        ref = self._system.whereis(model_name(self.name))
-        if ref is not None:
-            await trio.lowlevel.checkpoint()
-            return ref
-        supervisor = self._system.whereis(supervisor_name(self.name))
-        if supervisor is None:
-            await trio.lowlevel.checkpoint()
-            raise ModelNotLoaded(model=self.name, loaded=())
-        # Between a death and a restart nobody has the name. The supervisor answers when it has
-        # dealt with the death, because that came first.
-        try:
-            children = await which_children(supervisor)
-        except ActorExited as exc:
-            raise ModelUnavailable(model=self.name, reason=_why(exc)) from exc
-        if not children or children[0].ref is None:
-            raise ModelUnavailable(model=self.name, reason="it is being rebuilt after a crash")
-        return children[0].ref
-
-
-def _checked_timeout(timeout_s: float | None) -> float:
-    if timeout_s is None:
-        return math.inf
-    if timeout_s != math.inf:
-        check_number("timeout_s", timeout_s, low=0.0, high=_MAX_TIMEOUT_S, above_low=True)
-    return timeout_s
-
-
-def _why(exc: ActorExited) -> str:
-    match exc.reason:
-        case Crash(cause):
-            return f"its actor crashed ({cause})"
-        case Shutdown(term) if isinstance(term, Exception):
-            return str(term)
-        case reason:
-            return f"its actor ended: {reason}"
+        info = await self._taker.current_info()
+        return await conversation_request(
+            self._taker.system, info, self._template, messages, before, ask, cache_salt=self._taker.cache_salt
+        )

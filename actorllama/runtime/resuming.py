@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from actorllama.actors import System
-from actorllama.engine import FindSnapshot, ModelInfo, TurnRecord, TurnRequest, check_request
+from actorllama.engine import FindSnapshot, ModelInfo, TurnRecord, TurnRequest, check_request, salted
 from actorllama.errors import ActorExited, RequestError, SnapshotNotFound
 from actorllama.kvcache import Snapshot
 from actorllama.runtime.names import CACHE_NAME
@@ -17,13 +17,13 @@ __all__ = ["find_snapshot", "resumed_request"]
 _FIND_TIMEOUT_S = 60.0
 
 
-async def find_snapshot(system: System, key: str, info: ModelInfo) -> Snapshot:
+async def find_snapshot(system: System, key: str, info: ModelInfo, *, cache_salt: str) -> Snapshot:
     """Look a saved turn up in every tier.
 
     Raises:
         RequestError: The key is no text.
         SnapshotNotFound: No tier has it.
-        SnapshotMismatch: It was saved by another model, build or layout.
+        SnapshotMismatch: It was saved by another model, build, layout or tenant.
     """
     if not isinstance(key, str) or not key:
         raise RequestError(field="resume_key", value=key, reason="must be the resume_key of a result")
@@ -39,7 +39,7 @@ async def find_snapshot(system: System, key: str, info: ModelInfo) -> Snapshot:
     snapshot = hit.entry
     if not isinstance(snapshot, Snapshot):  # the key of something else that is saved
         raise SnapshotNotFound(key=key)
-    snapshot.check_namespace(info.namespace)
+    snapshot.check_namespace(salted(info.namespace, cache_salt))
     return snapshot
 
 
