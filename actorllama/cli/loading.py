@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
@@ -16,7 +16,7 @@ from actorllama.cli.interrupts import Interrupts
 from actorllama.cli.machine import available_bytes
 from actorllama.cli.model_summary import ModelSummary, summarise
 from actorllama.cli.parameters import layout_from
-from actorllama.cli.screen import console_for, is_fancy, size_of
+from actorllama.cli.screen import progress, size_of
 from actorllama.config import Config
 from actorllama.demo import model_path
 from actorllama.errors import RequestError
@@ -79,7 +79,7 @@ async def open_model(
     """
     async with open_told_runtime(loading.config, is_debugging=loading.is_debugging) as runtime:
         model: Model | None = None
-        with _progress(f"loading {loading.path.name}") as on_progress, interrupts.stopping():
+        with progress(f"loading {loading.path.name}") as on_progress, interrupts.stopping():
             model = await runtime.load(_NAME, loading.path, on_progress=on_progress)
         yield runtime, None if interrupts.received else model
 
@@ -95,19 +95,6 @@ async def open_told_runtime(config: Config, *, is_debugging: bool) -> AsyncGener
         logger.addHandler(logging.StreamHandler(sys.stderr))
     async with open_runtime(config, bus=bus) as runtime:
         yield runtime
-
-
-@contextmanager
-def _progress(title: str) -> Generator[Callable[[float], None] | None, None, None]:
-    """Show a bar on standard error, where that is a terminal."""
-    if not is_fancy(sys.stderr):
-        yield None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console_for(sys.stderr), transient=True) as bar:
-        task = bar.add_task(title, total=1.0)
-        yield lambda fraction: bar.update(task, completed=fraction)
 
 
 def _check_memory(layout: ContextOptions, summary: ModelSummary) -> None:

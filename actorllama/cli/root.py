@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "info": "actorllama.cli.info",
     "models": "actorllama.cli.models",
     "verify": "actorllama.cli.verify",
+    "cache": "actorllama.cli.cache",
     "doctor": "actorllama.cli.doctor",
     "tree": "actorllama.cli.tree",
     "bench": "actorllama.cli.bench",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
@@ -20,6 +21,7 @@ __all__ = [
     "console_for",
     "is_fancy",
     "note",
+    "progress",
     "say",
     "say_fields",
     "say_json",
@@ -107,6 +109,23 @@ def console_for(stream: TextIO) -> Console:
         markup=False,
         emoji=False,
     )
+
+
+@contextmanager
+def progress(title: str) -> Generator[Callable[[float], None] | None, None, None]:
+    """Show a bar on standard error, where that is a terminal.
+
+    Yields:
+        What to call with 0 to 1 as the work goes on; ``None`` where nobody watches.
+    """
+    if not is_fancy(sys.stderr):
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console_for(sys.stderr), transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction)
 
 
 def size_of(n_bytes: int) -> str:

@@ -30,11 +30,15 @@ from actorllama.actors import (
 )
 from actorllama.engine import events
 from actorllama.engine.cache_jobs import CacheJob, JobOutcome, Join, Read, Split, Write
+from actorllama.engine.cache_memory import CacheMemory
 from actorllama.engine.cache_messages import (
     CacheCall,
+    CountCells,
     FindPrefix,
     FindSnapshot,
+    GiveBack,
     KeepCells,
+    OfferMemory,
     PrefixFound,
     ReadCacheStatistics,
 )
@@ -87,6 +91,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         self._splitting_bytes = 0
         self._n_splitting = 0
         self._deferred: deque[FindPrefix] = deque()
+        self._counting: deque[tuple[CountCells, Caller]] = deque()
         self._is_writing = False
         self._cost = RestoreCost()
 
@@ -94,6 +99,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         """Open the tiers; a disk tier that cannot be opened refuses the start."""
         self._context = ctx
         self._store = self._open() if self._root is None else await trio.to_thread.run_sync(self._open)
+        self._memory = CacheMemory(self._store)
         return Ready()
 
     def _open(self) -> SnapshotStore:
@@ -125,6 +131,16 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 return Reply(await self._find_snapshot(message.key))
             case ReadCacheStatistics():
                 return Reply(await trio.to_thread.run_sync(self._store.statistics))
+            case CountCells():
+                self._counting.append((message, caller))
+                self._count()
+                return NoReply()
+            case OfferMemory():
+                return Reply(self._memory.offer())
+            case GiveBack():
+                self._memory.begin(message, caller)
+                await self._write_next()
+                return NoReply()
         assert_never(message)
 
     async def handle_info(self, message: CacheNotice) -> Outcome:
@@ -139,6 +155,8 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 await self._done(message.job, message.outcome)
             case Exit():
                 await self._lost(message)
+        self._memory.advance()
+        self._count()
         await self._write_next()
         return NoReply()
 
@@ -248,6 +266,19 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
     def _answer(self, question: FindPrefix, restore: RestoredState | None) -> None:
         if question.reply_to.is_alive:
             question.reply_to.info_nowait(PrefixFound(turn_id=question.turn_id, restore=restore))
+
+    def _count(self) -> None:
+        """Say how much of a sequence is saved, once nothing of it can still be on its way."""
+        while self._counting and not self._n_splitting:
+            question, caller = self._counting.popleft()
+            hit = self._store.index.longest_prefix(
+                question.namespace,
+                (*question.tokens, 0),  # a hit has fewer tokens than what it begins
+                block_tokens=self._options.block_tokens,
+                needs_boundary=question.cutter.needs_boundary,
+                needs_blocks=question.cutter.has_blocks,
+            )
+            caller.reply(hit.n_cells if hit is not None else 0)
 
     async def _find_snapshot(self, key: str) -> Found | None:
         waiting = self._splitting.get(key)

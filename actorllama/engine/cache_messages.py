@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -14,9 +14,13 @@ from actorllama.native import StateCutter
 
 __all__ = [
     "CacheCall",
+    "CountCells",
     "FindPrefix",
     "FindSnapshot",
+    "GiveBack",
     "KeepCells",
+    "MemoryOffer",
+    "OfferMemory",
     "PrefixFound",
     "ReadCacheStatistics",
 ]
@@ -34,7 +38,42 @@ class ReadCacheStatistics(Call[StoreStatistics]):
     """Ask what the tiers hold."""
 
 
-CacheCall: TypeAlias = FindSnapshot | ReadCacheStatistics
+@frozen(kw_only=True)
+class CountCells(Call[int]):
+    """Count the first cells of a sequence that are saved; waits for what is being cut."""
+
+    namespace: str
+    tokens: tuple[int, ...] = field(repr=lambda ids: f"<{len(ids)} tokens>")
+    """Of the cells, from the first on."""
+    cutter: StateCutter = field(repr=False)
+
+
+@frozen(kw_only=True)
+class MemoryOffer:
+    """Bytes of RAM that the cache could give back now."""
+
+    demotable_bytes: int
+    """By moving entries to disk; 0 without one."""
+    evictable_bytes: int
+    """By forgetting entries."""
+    largest_bytes: int
+    """Of one entry: it gives back at most so much more than it is asked for."""
+
+
+@frozen(kw_only=True)
+class OfferMemory(Call[MemoryOffer]):
+    """Ask what could be given back."""
+
+
+@frozen(kw_only=True)
+class GiveBack(Call[int]):
+    """Give RAM back; the reply is the bytes won, once they are free."""
+
+    how: Literal["demote", "evict"]
+    n_bytes: int
+
+
+CacheCall: TypeAlias = FindSnapshot | ReadCacheStatistics | CountCells | OfferMemory | GiveBack
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,8 @@ resume. All are frozen values; `decode` reads their bytes back (``header.py``, `
 `RamTier`: a budget, pins, and a policy that says what goes (``policy.py``). `DiskTier`: files under a root
 that several processes may share (``publish.py`` is the protocol, ``directory.py`` the index, ``reserve.py``
 the quota, ``sweep.py`` the clearing up, ``reading.py`` the doubt). `SnapshotStore`: both behind one face,
-with write-behind by whole jobs (``write_queue.py``, ``jobs.py``). `PrefixIndex`: what of a prompt is stored.
+with write-behind by whole jobs (``write_queue.py``, ``jobs.py``); `Demotion` moves entries from RAM to disk.
+`PrefixIndex`: what of a prompt is stored.
 `Codec`: fewer bytes for the same state; its library is loaded by whoever asks for it, never by this door.
 `Arena`: memory for states whose pages were touched before.
 `Survey`, `Lineage`, `clear`: a root looked at and tidied from outside; `ArchiveWriter`: turns on their way.
@@ -48,6 +49,7 @@ from actorllama.kvcache.clearing import Cleared, clear, plan_down_to
 from actorllama.kvcache.codec import CODECS, Codec, codec_named
 from actorllama.kvcache.codec_span import ElementKind, RowSpan
 from actorllama.kvcache.decoding import StoredEntry, decode
+from actorllama.kvcache.demotion import Demotion
 from actorllama.kvcache.directory import KnownFile
 from actorllama.kvcache.disk import DiskTier
 from actorllama.kvcache.entry import Entry, EntryFacts, EntryKind
@@ -95,6 +97,7 @@ __all__ = [
     "CheckReport",
     "Cleared",
     "Codec",
+    "Demotion",
     "DiskStatistics",
     "DiskTier",
     "ElementKind",

@@ -45,6 +45,10 @@ class SecondSight:
             return Room(verdict="decline")
         return room
 
+    def plan_eviction(self, n_bytes: int) -> tuple[str, ...]:
+        """Choose what goes."""
+        return self._policy.plan_eviction(n_bytes)
+
     def on_put(self, offer: Offer) -> None:
         """Know an entry from now on."""
         self._memory.forget(offer.key)

@@ -68,6 +68,14 @@ class EvictionPolicy(Protocol):
         """
         ...
 
+    def plan_eviction(self, n_bytes: int) -> tuple[str, ...]:
+        """Choose what goes so that so many bytes come free; nothing is changed by asking.
+
+        Returns:
+            Keys in the order in which they go; all that may go, if that is less.
+        """
+        ...
+
     def on_put(self, offer: Offer) -> None:
         """Know an entry from now on. One of the same key keeps its uses and its pin; this is no use."""
         ...

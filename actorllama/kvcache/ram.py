@@ -140,6 +140,18 @@ class RamTier:
         self._drop(key)
         return True
 
+    def plan_eviction(self, n_bytes: int) -> tuple[str, ...]:
+        """Choose what would go for so many bytes, in that order; all that may go, if that is less."""
+        return self._policy.plan_eviction(n_bytes)
+
+    def evict(self, key: str) -> int:
+        """Drop an entry because memory is wanted; return its bytes, 0 if it is not here, or is pinned."""
+        held = self._entries.get(key)
+        if held is None or held.n_pins:
+            return 0
+        self._evict(key)
+        return held.n_bytes
+
     def keys(self) -> tuple[str, ...]:
         """List the keys, oldest put first."""
         return tuple(self._entries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Container
 
 from attrs import define
 
@@ -63,8 +64,18 @@ class RankedPolicy(ABC):
             return Room(verdict="admit")
         if needed_bytes > self._held_bytes:
             return Room(verdict="full")
+        victims, n_lacking = self._choose(needed_bytes, spared=(offer.key, offer.parent))
+        if n_lacking > 0:
+            return Room(verdict="full")
+        return Room(verdict="admit", victims=tuple(victims))
+
+    def plan_eviction(self, n_bytes: int) -> tuple[str, ...]:
+        """Choose the entries of least rank, as `EvictionPolicy` says."""
+        return tuple(self._choose(n_bytes, spared=())[0])
+
+    def _choose(self, needed_bytes: int, *, spared: Container[str | None]) -> tuple[list[str], int]:
+        """Choose from the least rank on; return the keys, and the bytes that are lacking all the same."""
         self._restore_heap()
-        spared = (offer.key, offer.parent)
         gone: Counter[str] = Counter()  # children that would be gone by then
         victims: list[str] = []
         while needed_bytes > 0 and (held := self._pop_least(gone)) is not None:
@@ -78,9 +89,7 @@ class RankedPolicy(ABC):
                 gone[parent] += 1
                 if parent in self._held and gone[parent] == self._n_children[parent]:
                     self._queue(self._held[parent])
-        if needed_bytes > 0:
-            return Room(verdict="full")
-        return Room(verdict="admit", victims=tuple(victims))
+        return victims, needed_bytes
 
     def on_put(self, offer: Offer) -> None:
         """Know an entry from now on."""

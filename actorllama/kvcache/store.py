@@ -60,6 +60,11 @@ class SnapshotStore:
         """Name the tiers."""
         return f"<SnapshotStore {self.ram!r} {self.disk!r}, {len(self._queue)} pending>"
 
+    @property
+    def has_pending(self) -> bool:
+        """Whether anything waits for the disk, or is being written."""
+        return len(self._queue) > 0
+
     # -- putting -------------------------------------------------------------------------------
 
     def put(self, entry: StoredEntry) -> str:
@@ -163,6 +168,17 @@ class SnapshotStore:
         return tuple(entries)
 
     # -- removing ------------------------------------------------------------------------------
+
+    def leave_ram(self, key: str) -> int:
+        """Drop an entry from RAM, and from nowhere else; return its bytes, 0 if it is pinned or not there."""
+        n_bytes = self.ram.evict(key)
+        if n_bytes and key not in self._queue:
+            self.index.discard(key, "ram")
+        return n_bytes
+
+    def copy_to_disk(self, entries: Sequence[StoredEntry]) -> bool:
+        """Queue entries of the RAM tier for the disk; ``False`` if there is none, or no room to wait."""
+        return self._queue.has_room(entries) and self._enqueue(entries)
 
     def remove(self, key: str) -> bool:
         """Forget an entry in every tier; ``False`` if none had it.
