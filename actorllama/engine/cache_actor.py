@@ -82,9 +82,10 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
 
     trap_exits: ClassVar[bool] = True
 
-    def __init__(self, options: CacheOptions, root: Path | None) -> None:
-        """Keep states in RAM, and below ``root`` if there is one."""
+    def __init__(self, options: CacheOptions, root: Path | None, *, mac_key: bytes | None = None) -> None:
+        """Keep states in RAM, and below ``root`` if there is one, signed if there is a key."""
         self._options = options
+        self._mac_key = mac_key
         self._root = root
         self._children: dict[Ref, CacheJob] = {}
         self._splitting: dict[str, Snapshot] = {}
@@ -111,6 +112,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 limit_bytes=options.disk_limit_bytes,
                 temporary_age_s=options.temporary_age_s,
                 codec=options.disk_codec,
+                mac_key=self._mac_key,
                 bus=bus,
             )
         store = SnapshotStore(

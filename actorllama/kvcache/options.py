@@ -44,6 +44,11 @@ class CacheOptions:
         doc="How rows are encoded on disk; each of these brings every bit back.",
         one_of=("none", "lz4", "zstd"),
     )
+    mac_key_file: str = option(
+        "",
+        doc="File of 16 to 64 secret bytes that saved states are signed with, where others can write to the disk"
+        " tier; none signs nothing.",
+    )
     temporary_age_s: float = option(
         3600.0,
         doc="An unfinished file older than this is removed, whoever writes it.",

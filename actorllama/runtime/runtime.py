@@ -48,6 +48,7 @@ from actorllama.errors import (
 from actorllama.ids import TurnId
 from actorllama.native import Backend, BuildInfo
 from actorllama.native.sampling import check_number
+from actorllama.runtime.key_file import read_mac_key
 from actorllama.runtime.load_options import LoadOptions, build_spec, check_name
 from actorllama.runtime.model import Model
 from actorllama.runtime.names import CACHE_NAME, HOST_NAME, MODELS_NAME, model_name, supervisor_name
@@ -279,10 +280,15 @@ async def open_runtime(
 
     Yields:
         The runtime.
+
+    Raises:
+        ConfigError: The key file of the cache cannot be used.
     """
     config = config or Config()
     root = None if state_dir is None else Path(state_dir)
     snapshots = None if root is None else root / "snapshots"
+    key_file = config.cache.mac_key_file
+    mac_key = await trio.to_thread.run_sync(read_mac_key, key_file) if key_file else None
     if backend is None:
         backend = await trio.to_thread.run_sync(_llama_backend)
     async with open_system(name="actorllama", bus=bus, runner=runner) as system:
@@ -290,7 +296,7 @@ async def open_runtime(
             ChildSpec(id="host", start=lambda: HostActor(make_host), name=HOST_NAME, shutdown=_END_TIMEOUT_S),
             ChildSpec(
                 id="cache",
-                start=lambda: CacheActor(config.cache, snapshots),
+                start=lambda: CacheActor(config.cache, snapshots, mac_key=mac_key),
                 name=CACHE_NAME,
                 shutdown=_END_TIMEOUT_S,
             ),
