@@ -11,6 +11,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from actorllama.native.memory_devices import BufferSize, ComputeDevice
 from actorllama.native.options import ContextOptions, ModelOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
@@ -69,6 +70,8 @@ class ModelFacts:
     chat_template: str | None
     fingerprint: str
     """Hex digest that names the file's content."""
+    buffers: tuple[BufferSize, ...] = ()
+    """What the weights take, and where; empty where the library does not tell."""
 
 
 @frozen(kw_only=True)
@@ -84,6 +87,8 @@ class ContextFacts:
     flash_attention: bool
     is_exact_by_nature: bool = False
     """Whether the backend's arithmetic cannot differ in its last bits, so that nothing need be tried."""
+    buffers: tuple[BufferSize, ...] = ()
+    """What the context takes, and where; empty where the library does not tell."""
 
 
 @frozen(kw_only=True)
@@ -306,6 +311,13 @@ class Backend(Protocol):
 
     def build_info(self) -> BuildInfo:
         """Describe the library."""
+        ...
+
+    def devices(self) -> tuple[ComputeDevice, ...]:
+        """List the devices that it can compute on, by the names that ``buffers`` use.
+
+        Cost: may open a driver, a tenth of a second: call it in a thread.
+        """
         ...
 
     def load(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool]) -> NativeModel:

@@ -14,6 +14,7 @@ __all__ = [
     "BufferSize",
     "BufferUse",
     "ComputeDevice",
+    "buffer_sizes",
     "domain_of",
     "match_devices",
     "occupied_bytes",
@@ -128,6 +129,11 @@ def occupied_bytes(
         uses = found.setdefault(domain_of(size.label, matched), {})
         uses[size.what] = uses.get(size.what, 0) + size.n_bytes
     return found
+
+
+def buffer_sizes(lines: Iterable[str]) -> tuple[BufferSize, ...]:
+    """Read the allocations that llama.cpp told of, in order."""
+    return tuple(size for size in map(parse_buffer_line, lines) if size is not None)
 
 
 def _choose(found: Sequence[MemoryDomain], wanted: Sequence[str]) -> MemoryDomain | None:

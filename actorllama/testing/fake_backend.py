@@ -25,15 +25,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from attrs import evolve
+
 from actorllama.errors import ModelLoadError
 from actorllama.native import BuildInfo, ContextOptions, ModelFacts, ModelOptions, StepBatch
 from actorllama.native.lease import Lease
+from actorllama.native.memory_devices import BufferSize, ComputeDevice
 from actorllama.testing.fake_context import FakeContext
 from actorllama.testing.fake_faults import FakeFaults
 from actorllama.testing.fake_language import END, END_OF_TURN, N_VOCAB, FakeLanguage
 from actorllama.testing.fake_ledger import FakeLedger
 
-__all__ = ["FakeBackend", "FakeModel", "FakeVocabulary"]
+__all__ = ["WEIGHTS_BYTES", "FakeBackend", "FakeModel", "FakeVocabulary"]
+
+WEIGHTS_BYTES = 1 << 20  # what a fake model says that it weighs
 
 
 class FakeVocabulary:
@@ -94,6 +99,7 @@ class FakeModel:
         ledger: FakeLedger,
         batches: list[StepBatch],
         context_reason: str | None,
+        label: str = "CPU",
     ) -> None:
         """Made by ``FakeBackend.load``; with a ``context_reason`` it can open no context."""
         self._language = language
@@ -101,7 +107,9 @@ class FakeModel:
         self._ledger = ledger
         self._batches = batches
         self._context_reason = context_reason
-        self._facts = language.facts(str(path))
+        self._label = label
+        weights = BufferSize(label=label, what="model", n_bytes=WEIGHTS_BYTES)
+        self._facts = evolve(language.facts(str(path)), buffers=(weights,))
         name = ledger.open("model")
         self._lease = Lease(what=f"fake {name}", free=lambda: ledger.free(name))
         self._vocabulary = FakeVocabulary(language, self._lease)
@@ -132,6 +140,7 @@ class FakeModel:
             ledger=self._ledger,
             batches=self._batches,
             on_freed=self._lease.leave,
+            label=self._label,
         )
 
     def close(self) -> None:
@@ -146,6 +155,7 @@ class FakeBackend:
         faults: What goes wrong, and when.
         ledger: What was opened and freed.
         batches: Every batch that was computed, in order, all contexts together.
+        gpus: Devices that it says it has; all of a model lies on the first, on the host without one.
     """
 
     def __init__(self, language: FakeLanguage | None = None) -> None:
@@ -154,6 +164,7 @@ class FakeBackend:
         self.faults = FakeFaults()
         self.ledger = FakeLedger()
         self.batches: list[StepBatch] = []
+        self.gpus: tuple[ComputeDevice, ...] = ()
 
     def build_info(self) -> BuildInfo:
         """Describe the fake."""
@@ -165,6 +176,10 @@ class FakeBackend:
             system_info="no library at all",
             max_seq=256,
         )
+
+    def devices(self) -> tuple[ComputeDevice, ...]:
+        """List what a test put into ``gpus``."""
+        return self.gpus
 
     def load(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool]) -> FakeModel:
         """Make a model; the file need not exist.
@@ -187,4 +202,5 @@ class FakeBackend:
             ledger=self.ledger,
             batches=self.batches,
             context_reason=context_reason,
+            label=self.gpus[0].name if self.gpus else "CPU",
         )

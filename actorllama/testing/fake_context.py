@@ -21,14 +21,16 @@ from actorllama.native import (
     StepBatch,
 )
 from actorllama.native.lease import Lease
+from actorllama.native.memory_devices import BufferSize
 from actorllama.testing.fake_cutter import FakeCutter
 from actorllama.testing.fake_faults import FakeFaults
 from actorllama.testing.fake_language import N_VOCAB, FakeLanguage
 from actorllama.testing.fake_ledger import FakeLedger
 from actorllama.testing.fake_sampler import FakeSampler
 
-__all__ = ["FakeContext"]
+__all__ = ["CELL_BYTES", "FakeContext"]
 
+CELL_BYTES = 64  # what a cell of a fake context says that it takes
 _MAGIC = b"FAKE"
 _HEADER = struct.Struct("<4sI")
 
@@ -51,8 +53,9 @@ class FakeContext:
         ledger: FakeLedger,
         batches: list[StepBatch],
         on_freed: Callable[[], None],
+        label: str = "CPU",
     ) -> None:
-        """Allocate nothing; ``batches`` gets every batch that was computed."""
+        """Allocate nothing, but say where it would lie; ``batches`` gets every batch that was computed."""
         options = options.with_batch_for_sequences()
         self._language = language
         self._faults = faults
@@ -67,6 +70,7 @@ class FakeContext:
             layout=options.layout,
             flash_attention=options.flash_attention,
             is_exact_by_nature=True,  # it computes with integers
+            buffers=(BufferSize(label=label, what="KV", n_bytes=CELL_BYTES * options.n_ctx),),
         )
         # Position and token of each cell in turn.
         self._cells = [array("q") for _ in range(options.n_seq)]

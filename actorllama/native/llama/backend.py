@@ -8,8 +8,10 @@ from pathlib import Path
 from actorllama.native.backend import BuildInfo
 from actorllama.native.gguf import read_gguf
 from actorllama.native.gguf_check import check_loadable
+from actorllama.native.llama.devices import list_devices
 from actorllama.native.llama.library import LlamaLibrary
 from actorllama.native.llama.model import LlamaModel, load_model
+from actorllama.native.memory_devices import ComputeDevice
 from actorllama.native.options import ModelOptions
 from actorllama.native.probe import needs_probe, probe_model
 
@@ -29,6 +31,10 @@ class LlamaBackend:
     def build_info(self) -> BuildInfo:
         """Describe the library that is linked into this process."""
         return self._library.build_info()
+
+    def devices(self) -> tuple[ComputeDevice, ...]:
+        """List ggml's devices."""
+        return list_devices()
 
     def load(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool]) -> LlamaModel:
         """Load weights; blocks for as long as the file takes to read.

@@ -18,6 +18,7 @@ from actorllama.native.llama.library import LlamaLibrary, held_gil
 from actorllama.native.llama.logprobs import top_logprobs
 from actorllama.native.llama.sampler import LlamaSampler
 from actorllama.native.llama.sampler_tools import SamplerTools
+from actorllama.native.memory_devices import buffer_sizes
 from actorllama.native.options import ContextOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
@@ -58,14 +59,15 @@ class LlamaContext:
         """Allocate the context; ``on_freed`` runs once its memory is gone."""
         options = options.with_batch_for_sequences()
         self._abort_flag = ctypes.create_string_buffer(2)
-        handle = _open(library, model, model_facts, options, self._abort_flag)
+        with library.collecting_lines() as lines:
+            handle = _open(library, model, model_facts, options, self._abort_flag)
         self._handle = handle
         self._memory = llama_cpp.llama_get_memory(handle)
         self._n_vocab = model_facts.n_vocab
         # The model outlives its contexts (on_freed), and so does its vocabulary.
         vocab = llama_cpp.llama_model_get_vocab(model)
         self._sampler_tools = SamplerTools(n_vocab=model_facts.n_vocab, vocab=vocab)
-        self._facts = _read_facts(handle, options)
+        self._facts = _read_facts(handle, options, lines)
         self._section_kinds = section_kinds(model_facts)
         self._n_swa = model_facts.n_swa
         self._layout: StateLayout | None = None
@@ -384,7 +386,7 @@ def _open(
     return int(handle) if isinstance(handle, int) else handle
 
 
-def _read_facts(handle: int, options: ContextOptions) -> ContextFacts:
+def _read_facts(handle: int, options: ContextOptions, lines: Sequence[str]) -> ContextFacts:
     return ContextFacts(
         n_seq=options.n_seq,
         ctx_per_seq=min(options.ctx_per_seq, int(llama_cpp.llama_n_ctx_seq(handle))),
@@ -393,4 +395,5 @@ def _read_facts(handle: int, options: ContextOptions) -> ContextFacts:
         n_threads=int(llama_cpp.llama_n_threads(handle)),
         layout=options.layout,
         flash_attention=options.flash_attention,
+        buffers=buffer_sizes(lines),
     )

@@ -59,6 +59,10 @@ class LlamaLibrary:
         """Collect what llama.cpp logs as error or warning on this thread inside the block."""
         return self._router.collecting_errors()
 
+    def collecting_lines(self) -> contextlib.AbstractContextManager[list[str]]:
+        """Collect every line that llama.cpp logs on this thread inside the block."""
+        return self._router.collecting_lines()
+
 
 def _device_names() -> tuple[str, ...]:
     # ggml's registry is not wrapped by llama-cpp-python; these three functions are in ggml-backend.h.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import llama_cpp
+from attrs import evolve
 
 from actorllama.errors import ModelLoadError, RequestError
 from actorllama.native.backend import ModelFacts
@@ -14,6 +15,7 @@ from actorllama.native.gguf_fingerprint import fingerprint
 from actorllama.native.lease import Lease
 from actorllama.native.llama.context import LlamaContext
 from actorllama.native.llama.library import LlamaLibrary
+from actorllama.native.memory_devices import BufferSize, buffer_sizes
 from actorllama.native.options import ContextOptions, ModelOptions
 
 __all__ = ["LlamaModel", "LlamaVocabulary"]
@@ -111,13 +113,20 @@ class LlamaModel:
     of it, so ``close`` is safe at any time and from any thread.
     """
 
-    def __init__(self, library: LlamaLibrary, handle: int, path: Path, digest: str) -> None:
+    def __init__(
+        self,
+        library: LlamaLibrary,
+        handle: int,
+        path: Path,
+        digest: str,
+        buffers: tuple[BufferSize, ...] = (),
+    ) -> None:
         """Wrap a ``llama_model``."""
         self._library = library
         self._handle = handle
         self._path = path
         self._lease = Lease(what=f"model {path.name}", free=lambda: llama_cpp.llama_model_free(handle))
-        self._facts = _read_facts(handle, path, digest)
+        self._facts = evolve(_read_facts(handle, path, digest), buffers=buffers)
         self._vocabulary = LlamaVocabulary(llama_cpp.llama_model_get_vocab(handle), self._lease)
 
     @property
@@ -171,7 +180,7 @@ def load_model(
     # Kept in a variable: ctypes does not hold a reference for us.
     callback = llama_cpp.llama_progress_callback(progress)
     params.progress_callback = callback
-    with library.collecting_errors() as errors:
+    with library.collecting_errors() as errors, library.collecting_lines() as lines:
         handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if was_stopped:
         if handle:
@@ -180,7 +189,7 @@ def load_model(
     if not handle:
         reason = errors[-1] if errors else "llama.cpp gave no reason"
         raise ModelLoadError(path=str(path), reason=reason)
-    return LlamaModel(library, handle, path, fingerprint(path))
+    return LlamaModel(library, handle, path, fingerprint(path), buffer_sizes(lines))
 
 
 def _load_mode(options: ModelOptions) -> int:
