@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import click
 from attrs import evolve
 
 from actorllama.cli.bench_codec import command as codec
+from actorllama.cli.bench_cost import Report, with_cost
 from actorllama.cli.bench_eviction import command as eviction
 from actorllama.cli.examples import examples
 from actorllama.cli.interrupts import Interrupts, run_interruptible
@@ -22,14 +23,6 @@ __all__ = ["command"]
 
 _SHAPES: Final = ("15m", "0.5b")
 _MAX_COUNT: Final = 512
-
-
-class _Report(Protocol):
-    """What every bench gives."""
-
-    def to_json(self) -> dict[str, object]: ...
-
-    def lines(self) -> list[str]: ...
 
 
 _MODEL: Final = click.Option(["--model", "-m"], metavar="PATH", help="A GGUF file.")
@@ -80,12 +73,18 @@ command.add_command(eviction)
             show_default=True,
             help="Idle models loaded beside.",
         ),
+        click.Option(
+            ["--cost/--no-cost", "is_cost"],
+            default=True,
+            show_default=True,
+            help="Say also what exact costs against faithful: a few seconds more.",
+        ),
         JSON,
     ],
     epilog=examples(
         "actorllama bench decode",
         "actorllama bench decode --shape 0.5b -n 32 --json",
-        "actorllama bench decode --model model.gguf -n 2 --tokens 8 --rounds 1",
+        "actorllama bench decode --model model.gguf -n 2 --tokens 8 --rounds 1 --no-cost",
     ),
 )
 def decode(
@@ -98,12 +97,14 @@ def decode(
     n_threads: int,
     n_others: int,
     is_whole: bool,
+    is_cost: bool,
     as_json: bool,
 ) -> int:
     """Decode through the runtime, and with llama_decode alone.
 
     The median of the rounds' ratios is the result. A random model is written once and kept in the cache.
-    What exact costs against faithful is another measurement: actorllama bench exactness.
+    At the end a short measurement says what exact costs against faithful; actorllama bench exactness takes
+    its time over that.
     """
     from actorllama.bench import DecodeBenchOptions, run_decode_bench
 
@@ -121,7 +122,16 @@ def decode(
     )
     if path is None:
         options = evolve(options, model=_shape_path(label))
-    return _measure(lambda: run_decode_bench(options, note), as_json=as_json)
+
+    async def measure() -> Report:
+        report = await run_decode_bench(options, note)
+        return (
+            await with_cost(report, options.model, label, n_seq=n_seq, n_threads=n_threads)
+            if is_cost
+            else report
+        )
+
+    return _measure(measure, as_json=as_json)
 
 
 @command.command(
@@ -205,9 +215,9 @@ def actors(*, as_json: bool) -> int:
     return _measure(lambda: run_actors_bench(on_progress=note), as_json=as_json)
 
 
-def _measure(work: Callable[[], Awaitable[_Report]], *, as_json: bool) -> int:
-    async def watched(interrupts: Interrupts) -> tuple[_Report | None, int]:
-        report: _Report | None = None
+def _measure(work: Callable[[], Awaitable[Report]], *, as_json: bool) -> int:
+    async def watched(interrupts: Interrupts) -> tuple[Report | None, int]:
+        report: Report | None = None
         with interrupts.stopping():
             report = await work()
         return report, interrupts.exit_code
