@@ -12,12 +12,14 @@ from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, StartTurn
 from actorllama.engine.context_cells import ContextCells
+from actorllama.engine.gauges import DeskReadings
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.reports import CapturedCells, StepReport, TurnEnd
 from actorllama.engine.request import TurnRequest
 from actorllama.engine.result import result_of
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.taken_turn import TakenTurn
+from actorllama.engine.turn_ledger import TurnLedger
 from actorllama.engine.turn_news import TurnNews
 from actorllama.errors import Busy, ModelUnavailable, TurnCancelled
 from actorllama.ids import TurnId
@@ -77,6 +79,7 @@ class TurnDesk:
         self._cells = cells
         self._queue: deque[TakenTurn] = deque()
         self._running: dict[TurnId, TakenTurn] = {}
+        self._ledger = TurnLedger()
         self.n_cancelled = 0
 
     @property
@@ -94,6 +97,17 @@ class TurnDesk:
         """Sequences that nobody has."""
         return self._cells.n_free
 
+    def readings(self) -> DeskReadings:
+        """Say how things stand: queue, slots, and what became of the turns."""
+        return DeskReadings(
+            n_live=self.n_running,
+            n_queued=self.n_queued,
+            n_free_slots=self.n_free_slots,
+            counts=self._ledger.counts,
+            last_hit_tokens=self._ledger.last_hit_tokens,
+            last_hit_source=self._ledger.last_hit_source,
+        )
+
     def take(self, message: TakeTurn, caller: Caller) -> None:
         """Queue a turn and start it if a sequence is free; refuse it if the queue is full."""
         if not caller.is_waiting:  # it left while the call was put aside, and takes no place in the queue
@@ -101,8 +115,10 @@ class TurnDesk:
         capacity = self._spec.engine_options.queue_capacity
         if self._n_waiting >= capacity and self._cells.n_free <= self.n_queued:
             self._news.refused(message.turn_id, self.n_queued, "busy")
+            self._ledger.refuse()
             caller.reply_error(Busy(model=self._spec.name, n_queued=self.n_queued, capacity=capacity))
             return
+        self._ledger.take()
         prefix = self._cells.prefix_of(message.request)
         self._queue.append(
             TakenTurn(message=message, caller=caller, taken_at_s=perf_counter(), prefix=prefix)
@@ -138,7 +154,7 @@ class TurnDesk:
         if turn_id in self._running:
             self._submit(CancelTurn(turn_id=turn_id, reason=reason))
         else:
-            self._queue = deque(taken for taken in self._queue if taken.message.turn_id != turn_id)
+            self._keep_queued(lambda taken: taken.message.turn_id != turn_id)
             self._admit()
 
     def cancel_running(self) -> None:
@@ -148,12 +164,17 @@ class TurnDesk:
 
     def refuse_queued(self) -> None:
         """Send away everybody who waits."""
+        self._ledger.lose(self.n_queued)
         while self._queue:
             taken = self._queue.popleft()
-            self.refuse(taken.message, taken.caller)
+            self._send_away(taken.message, taken.caller)
 
     def refuse(self, message: TakeTurn, caller: Caller) -> None:
-        """Send one caller away, because the model is being unloaded."""
+        """Do not take a turn, because the model is being unloaded."""
+        self._ledger.refuse()
+        self._send_away(message, caller)
+
+    def _send_away(self, message: TakeTurn, caller: Caller) -> None:
         self._news.refused(message.turn_id, self.n_queued, UNLOADING)
         caller.reply_error(ModelUnavailable(model=self._spec.name, reason=UNLOADING))
 
@@ -226,9 +247,15 @@ class TurnDesk:
 
     # -- sequences -----------------------------------------------------------------------------
 
+    def _keep_queued(self, is_kept: Callable[[TakenTurn], bool]) -> None:
+        """Forget turns that wait and need not any more."""
+        n_before = self.n_queued
+        self._queue = deque(taken for taken in self._queue if is_kept(taken))
+        self._ledger.lose(n_before - self.n_queued)
+
     def _admit(self) -> None:
         """Give free sequences to the turns that have waited longest, of those that are ready."""
-        self._queue = deque(taken for taken in self._queue if taken.caller.is_waiting)
+        self._keep_queued(lambda taken: taken.caller.is_waiting)
         self._look_ahead()
         while self._cells.n_free:
             taken = next((taken for taken in self._queue if taken.phase == "ready"), None)
@@ -267,6 +294,7 @@ class TurnDesk:
 
     def _end(self, end: TurnEnd) -> None:
         taken = self._running.pop(end.turn_id)
+        self._ledger.end(end)
         self._cells.release(taken, end)
         for follower in self._queue:
             if follower.leader == end.turn_id and follower.phase == "following":
