@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from attrs import evolve, frozen
 
 from actorllama.engine.cache_messages import KeepCells
 from actorllama.engine.commands import RestoredState
-from actorllama.engine.idle_cells import IdleCells
 from actorllama.engine.live_cells import HeldCells, LiveCells, LiveMatch
 from actorllama.engine.namespace import salted
 from actorllama.engine.prefix import Prefix, common_cells
@@ -87,21 +87,6 @@ class ContextCells:
         """Whether states of this context can only be gone on from where they were saved."""
         return self.cutter.needs_boundary
 
-    def idle(self) -> tuple[IdleCells, ...]:
-        """List what sequences hold that no turn has, as far as it could be restored."""
-        if not self._can_restore:
-            return ()
-        return tuple(
-            IdleCells(
-                seq_id=seq_id,
-                namespace=self.namespace,
-                tokens=held.prefix.tokens,
-                cutter=self.cutter,
-                token_s=self.token_s,
-            )
-            for seq_id, held in self._live.held().items()
-        )
-
     def prefix_of(self, request: TurnRequest) -> Prefix:
         """Name the cells that a turn can have without computing them, at most."""
         return self._prefix(request.prompt[: request.n_reusable], request)
@@ -134,7 +119,7 @@ class ContextCells:
                 best = Leader(turn_id=taken.message.turn_id, n_cells=n_cells)
         return best
 
-    def plan_copy(self, n_cells: int, *, n_had: int, awaited: Set[int]) -> int:
+    def plan_copy(self, n_cells: int, *, n_had: int, awaited: AbstractSet[int]) -> int:
         """Choose how many of a leader's cells a follower gets: rather what others wait for already.
 
         Args:

@@ -12,7 +12,6 @@ from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, StartTurn
 from actorllama.engine.context_cells import ContextCells
 from actorllama.engine.gauges import DeskReadings
-from actorllama.engine.idle_cells import IdleCells
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.reports import CapturedCells, StepReport, TurnEnd
 from actorllama.engine.request import TurnRequest
@@ -107,21 +106,6 @@ class TurnDesk:
             last_hit_tokens=self._ledger.last_hit_tokens,
             last_hit_source=self._ledger.last_hit_source,
         )
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no turn runs and none waits."""
-        return not self._running and not self._queue
-
-    def idle_cells(self) -> tuple[IdleCells, ...]:
-        """List what sequences hold that no turn has."""
-        return self._cells.idle()
-
-    def move(self, cells: ContextCells, exactness: Exactness) -> None:
-        """Go on with another context, while no turn runs and none waits."""
-        assert self.is_idle
-        cells.token_s = self._cells.token_s
-        self._cells, self._exactness = cells, exactness
 
     def take(self, message: TakeTurn, caller: Caller) -> None:
         """Queue a turn and start it if a sequence is free; refuse it if the queue is full."""
