@@ -34,6 +34,8 @@ from actorllama.engine.canary import CanaryReport, Check, Exactness, level_of, r
 from actorllama.engine.chat_template import ChatTemplate, Message, messages_from
 from actorllama.engine.commands import RestoredState
 from actorllama.engine.events import EVENTS
+from actorllama.engine.gauge_board import GaugeBoard, down
+from actorllama.engine.gauges import ModelGauges, ModelPhase, TurnCounts
 from actorllama.engine.host import EngineHost
 from actorllama.engine.host_actor import GetHost, HostActor
 from actorllama.engine.messages import (
@@ -70,6 +72,7 @@ __all__ = [
     "Exactness",
     "FindSnapshot",
     "FinishReason",
+    "GaugeBoard",
     "GetHost",
     "GiveCredit",
     "HostActor",
@@ -77,7 +80,9 @@ __all__ = [
     "LoopStatistics",
     "Message",
     "ModelActor",
+    "ModelGauges",
     "ModelInfo",
+    "ModelPhase",
     "ModelSpec",
     "ModelState",
     "ModelStatus",
@@ -87,6 +92,7 @@ __all__ = [
     "TextPiece",
     "Timings",
     "TokenLogprob",
+    "TurnCounts",
     "TurnRecord",
     "TurnRequest",
     "TurnResult",
@@ -96,6 +102,7 @@ __all__ = [
     "Verdict",
     "WaitReady",
     "check_request",
+    "down",
     "level_of",
     "messages_from",
     "run_canary",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from attrs import evolve, frozen
 
@@ -104,6 +105,11 @@ class ContextCells:
         n_least = 1 if goes_on else min(self._n_reuse, len(prefix.tokens))
         return match if match is not None and match.n_cells >= n_least else None
 
+    def n_available(self, taken: TakenTurn) -> int:
+        """Count the cells that a turn would begin with if it started now."""
+        match = self.find(taken)
+        return max(match.n_cells if match else 0, taken.restore.n_cells if taken.restore else 0)
+
     def find_leader(self, prefix: Prefix, running: Iterable[TakenTurn]) -> Leader | None:
         """Find the running turn that has most of a prompt still to compute; it may be past that already."""
         best: Leader | None = None
@@ -112,6 +118,19 @@ class ContextCells:
             if n_cells >= taken.n_offered + 2 and n_cells > (best.n_cells if best else 0):
                 best = Leader(turn_id=taken.message.turn_id, n_cells=n_cells)
         return best
+
+    def plan_copy(self, n_cells: int, *, n_had: int, awaited: AbstractSet[int]) -> int:
+        """Choose how many of a leader's cells a follower gets: rather what others wait for already.
+
+        Args:
+            n_cells: What they have in common.
+            n_had: Cells that the follower has anyway.
+            awaited: Cells of the copies that others wait for.
+        """
+        n_least = max(n_cells - self._n_reuse, n_had + self._n_reuse - 1)
+        near = max((n for n in awaited if n_least < n <= n_cells), default=None)
+        # Two copies one token apart would leave the leader a single row to compute.
+        return n_cells - (n_cells + 1 in awaited) if near is None else near
 
     def offer(self, taken: TakenTurn, leader: TakenTurn, captured: CapturedCells) -> None:
         """Give a waiting turn the cells that its leader has computed."""
@@ -141,7 +160,9 @@ class ContextCells:
         self._slots.release(end.seq_id)
         tokens = (*taken.message.request.prompt, *end.tokens)[: end.n_cells]
         is_prefilled = end.n_restored == 0 or taken.is_offer_prefilled
-        n_prefilled = min(end.n_prompt, end.n_cells) if is_prefilled else 0
+        # A row that was computed alone has other last bits than one of a prompt.
+        is_last_alone = end.n_prompt - end.n_restored == 1
+        n_prefilled = min(end.n_prompt - is_last_alone, end.n_cells) if is_prefilled else 0
         self._live.hold(
             end.seq_id, HeldCells(prefix=self._prefix(tokens, taken.message.request), n_prefilled=n_prefilled)
         )

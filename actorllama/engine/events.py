@@ -69,7 +69,7 @@ TURN_STARTED = Event(
 )
 _TURN_COST = (
     *("queue_s", "restore_s", "prefill_s", "decode_s", "save_s"),
-    *("n_prompt", "n_cached", "n_generated", "n_steps"),
+    *("n_prompt", "n_cached", "n_prefilled", "n_generated", "n_steps"),
 )
 TURN_ENDED = Event(
     name=("engine", "turn", "ended"),

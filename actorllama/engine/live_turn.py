@@ -30,6 +30,8 @@ class LiveTurn:
     """Generated so far; the last one is pending: chosen, not computed yet."""
     credit: int | None
     n_steps: int = 0
+    n_prefilled: int = 0
+    """Prompt tokens computed; those that were there already are not among them."""
     first_token_at_s: float | None = None
     begun: BegunCells
     capture_at: list[int]
@@ -88,6 +90,7 @@ class LiveTurn:
             cancel_reason=cancel_reason,
             n_cells=n_cells,
             n_restored=self.begun.n_cells,
+            n_prefilled=self.n_prefilled,
             source=self.begun.source,
             restore_s=self.begun.restore_s,
             save_s=self.save_s,

@@ -238,12 +238,14 @@ class EngineLoop:
             if turn.tokens:
                 self._n_decoded += 1
             else:  # the last token of its prompt
+                turn.n_prefilled += 1
                 self._n_prefilled += 1
                 self._note_first(turn, now_s)
         for chunk in plan.prefill:
             turn = self._by_seq[chunk.seq_id]
             turn.n_past += chunk.n_tokens
             turn.n_steps += 1
+            turn.n_prefilled += chunk.n_tokens
             self._n_prefilled += chunk.n_tokens
             if turn.capture_at and turn.n_past == turn.capture_at[0]:
                 self._copy_prefix(turn)

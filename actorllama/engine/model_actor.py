@@ -119,18 +119,26 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
     async def init(self, ctx: Context) -> MachineInit[ModelState]:
         """Answer the supervisor at once; loading comes next."""
         self._context = ctx
+        self._spec.board.begin()
         self._job = ctx.own(LoadJob(self._spec), LoadJob.close, abort=LoadJob.stop)
         self._began_s = perf_counter()
         return Begin(ModelState.LOADING, actions=(NextEvent(StartLoading()),))
 
     async def terminate(self, reason: ExitReason) -> None:
         """Take the loop off the host and free the memory; then the callers hear of the end."""
+        self._spec.board.take_down()
         self._job.value.stop()  # a load under way ends soon, and closing waits for it
         await self._context.run_native(LoadJob.close, self._job)
         self._tell(events.MODEL_UNLOADED, {"n_cancelled": self._desk.n_cancelled if self._desk else 0})
 
     async def handle_event(self, state: ModelState, event: ModelEvent, source: Source) -> _Outcome:
-        """Take one event; calls that must wait for loading are postponed."""
+        """Take one event, and show what it changed; calls that must wait for loading are postponed."""
+        outcome = await self._take_event(state, event, source)
+        if not isinstance(event, GiveCredit | Describe | WaitReady):
+            self._show(outcome.next_state if isinstance(outcome, Transition) else state)
+        return outcome
+
+    async def _take_event(self, state: ModelState, event: ModelEvent, source: Source) -> _Outcome:
         match event:
             case TakeTurn() | WaitReady() | Describe() | Unload():
                 return self._answer(state, event, source)
@@ -333,6 +341,14 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             n_free_slots=desk.n_free_slots if desk else 0,
             exactness=self._info.verdict.level if self._info else None,
             statistics=self._statistics,
+        )
+
+    def _show(self, state: ModelState) -> None:
+        self._spec.board.hang(
+            state.value,
+            self._desk.readings() if self._desk else None,
+            exactness=self._info.verdict.level if self._info else None,
+            n_decoded=self._statistics.n_decoded if self._statistics else 0,
         )
 
     def _tell(self, event: Event, measurements: dict[str, float]) -> None:

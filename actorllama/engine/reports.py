@@ -94,6 +94,8 @@ class TurnEnd:
     """Cells that the sequence holds now: of the first tokens of prompt and reply."""
     n_restored: int = 0
     """Prompt tokens whose cells were there and not computed."""
+    n_prefilled: int = 0
+    """Prompt tokens that were computed."""
     source: PrefixSource | None = None
     """Where they came from."""
     restore_s: float = 0.0

@@ -40,6 +40,14 @@ class TurnRequest:
         return self.record is not None or self.n_said > 0
 
     @property
+    def n_past(self) -> int:
+        """Cells that the turn before had: computed again they are not the same.
+
+        Its last token was chosen and has none.
+        """
+        return len(self.prompt) - 1 if self.record is not None else max(0, self.n_said - 1)
+
+    @property
     def n_reusable(self) -> int:
         """Cells that can be had without computing them, at most.
 

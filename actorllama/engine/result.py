@@ -13,11 +13,13 @@ __all__ = ["Timings", "TurnResult", "Usage", "result_of", "timings_of"]
 
 @frozen(kw_only=True)
 class Usage:
-    """Tokens of a turn."""
+    """Tokens of a turn: ``n_prompt = n_cached + n_prefilled``, unless it stopped inside its prompt."""
 
     n_prompt: int
     n_cached: int
     """Prompt tokens that were not computed again."""
+    n_prefilled: int
+    """Prompt tokens that were computed."""
     n_generated: int
     source: PrefixSource | None = None
     """Where those came from: ``live`` (its sequence), ``turn`` (one beside it), ``ram`` or ``disk``."""
@@ -108,6 +110,7 @@ def result_of(
         usage=Usage(
             n_prompt=end.n_prompt,
             n_cached=end.n_restored,
+            n_prefilled=end.n_prefilled,
             n_generated=len(end.tokens),
             source=end.source,
         ),
@@ -117,11 +120,12 @@ def result_of(
 
 def timings_of(end: TurnEnd, *, taken_at_s: float) -> Timings:
     """Take a turn's time apart, whatever its end; what it did not come to took no time."""
-    first_token_at_s = end.first_token_at_s if end.first_token_at_s is not None else end.ended_at_s
+    computed_at_s = end.ended_at_s - end.save_s
+    first_token_at_s = end.first_token_at_s if end.first_token_at_s is not None else computed_at_s
     return Timings(
         queue_s=end.started_at_s - end.restore_s - taken_at_s,
         restore_s=end.restore_s,
         prefill_s=first_token_at_s - end.started_at_s,
-        decode_s=end.ended_at_s - end.save_s - first_token_at_s,
+        decode_s=computed_at_s - first_token_at_s,
         save_s=end.save_s,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
+from actorllama.engine.gauge_board import GaugeBoard
 from actorllama.engine.options import EngineOptions
 from actorllama.kvcache import CacheOptions
 from actorllama.native import Backend, ContextOptions, ModelOptions
@@ -31,3 +32,16 @@ class ModelSpec:
     """Where the answers of canaries are kept."""
     on_progress: Callable[[float], None] | None = field(default=None, repr=False)
     """Called on the loading thread with 0 to 1."""
+    board: GaugeBoard = field(
+        default=Factory(
+            lambda spec: GaugeBoard(
+                model=spec.name,
+                n_seq=spec.context_options.n_seq,
+                queue_capacity=spec.engine_options.queue_capacity,
+            ),
+            takes_self=True,
+        ),
+        repr=False,
+        eq=False,
+    )
+    """Where the model shows how it stands, crash or no crash."""

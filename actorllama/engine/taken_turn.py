@@ -33,7 +33,11 @@ class TakenTurn:
     is_restore_prefilled: bool = False
     """Whether the cells to be restored were all computed as parts of prompts."""
     leader: TurnId | None = None
-    """The turn that it follows."""
+    """The turn that it follows, or whose copy it got."""
+    n_awaited: int = 0
+    """Cells of that copy."""
+    n_found: int = 0
+    """Cells that were there for it when it looked: if they are not any more, it looks again."""
     may_follow: bool = True
     seq_id: SeqId | None = None
     n_offered: int = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from time import perf_counter, time
 
 from actorllama.actors import Caller, Ref
@@ -12,12 +11,14 @@ from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, StartTurn
 from actorllama.engine.context_cells import ContextCells
+from actorllama.engine.gauges import DeskReadings
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.reports import CapturedCells, StepReport, TurnEnd
 from actorllama.engine.request import TurnRequest
 from actorllama.engine.result import result_of
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.taken_turn import TakenTurn
+from actorllama.engine.turn_ledger import TurnLedger
 from actorllama.engine.turn_news import TurnNews
 from actorllama.errors import Busy, ModelUnavailable, TurnCancelled
 from actorllama.ids import TurnId
@@ -77,6 +78,7 @@ class TurnDesk:
         self._cells = cells
         self._queue: deque[TakenTurn] = deque()
         self._running: dict[TurnId, TakenTurn] = {}
+        self._ledger = TurnLedger()
         self.n_cancelled = 0
 
     @property
@@ -94,6 +96,17 @@ class TurnDesk:
         """Sequences that nobody has."""
         return self._cells.n_free
 
+    def readings(self) -> DeskReadings:
+        """Say how things stand: queue, slots, and what became of the turns."""
+        return DeskReadings(
+            n_live=self.n_running,
+            n_queued=self.n_queued,
+            n_free_slots=self.n_free_slots,
+            counts=self._ledger.counts,
+            last_hit_tokens=self._ledger.last_hit_tokens,
+            last_hit_source=self._ledger.last_hit_source,
+        )
+
     def take(self, message: TakeTurn, caller: Caller) -> None:
         """Queue a turn and start it if a sequence is free; refuse it if the queue is full."""
         if not caller.is_waiting:  # it left while the call was put aside, and takes no place in the queue
@@ -101,8 +114,10 @@ class TurnDesk:
         capacity = self._spec.engine_options.queue_capacity
         if self._n_waiting >= capacity and self._cells.n_free <= self.n_queued:
             self._news.refused(message.turn_id, self.n_queued, "busy")
+            self._ledger.refuse()
             caller.reply_error(Busy(model=self._spec.name, n_queued=self.n_queued, capacity=capacity))
             return
+        self._ledger.take()
         prefix = self._cells.prefix_of(message.request)
         self._queue.append(
             TakenTurn(message=message, caller=caller, taken_at_s=perf_counter(), prefix=prefix)
@@ -129,8 +144,10 @@ class TurnDesk:
         """Take the cache's answer about a turn that may have left meanwhile."""
         for taken in self._queue:
             if taken.message.turn_id == message.turn_id and taken.phase == "looking":
-                taken.restore, taken.phase = message.restore, "ready"
-                taken.is_restore_prefilled = False  # a tier does not know how its rows were computed
+                taken.phase = "ready"
+                if message.restore is not None:
+                    taken.restore = message.restore
+                    taken.is_restore_prefilled = False  # a tier does not know how its rows were computed
         self._admit()
 
     def cancel(self, turn_id: TurnId, reason: str) -> None:
@@ -138,7 +155,7 @@ class TurnDesk:
         if turn_id in self._running:
             self._submit(CancelTurn(turn_id=turn_id, reason=reason))
         else:
-            self._queue = deque(taken for taken in self._queue if taken.message.turn_id != turn_id)
+            self._keep_queued(lambda taken: taken.message.turn_id != turn_id)
             self._admit()
 
     def cancel_running(self) -> None:
@@ -148,12 +165,17 @@ class TurnDesk:
 
     def refuse_queued(self) -> None:
         """Send away everybody who waits."""
+        self._ledger.lose(self.n_queued)
         while self._queue:
             taken = self._queue.popleft()
-            self.refuse(taken.message, taken.caller)
+            self._send_away(taken.message, taken.caller)
 
     def refuse(self, message: TakeTurn, caller: Caller) -> None:
-        """Send one caller away, because the model is being unloaded."""
+        """Do not take a turn, because the model is being unloaded."""
+        self._ledger.refuse()
+        self._send_away(message, caller)
+
+    def _send_away(self, message: TakeTurn, caller: Caller) -> None:
         self._news.refused(message.turn_id, self.n_queued, UNLOADING)
         caller.reply_error(ModelUnavailable(model=self._spec.name, reason=UNLOADING))
 
@@ -164,26 +186,28 @@ class TurnDesk:
         return max(0, self.n_queued - self._cells.n_free)
 
     def _look_ahead(self) -> None:
-        """Find out for the next few turns where their first cells come from."""
-        n_next = self._cells.n_free + _N_READ_AHEAD
-        for taken in islice(self._queue, n_next):
+        """Find out for the next few where their first cells come from; one copy for many counts once."""
+        n_left = self._cells.n_free + _N_READ_AHEAD
+        copies: set[tuple[TurnId | None, int]] = set()
+        for taken in self._queue:
+            if n_left == 0:
+                return
             if taken.phase == "new":
                 self._look(taken)
+            copy = (taken.leader, taken.n_awaited)
+            if taken.leader is None or copy not in copies:
+                n_left -= 1
+            copies.add(copy)
 
     def _look(self, taken: TakenTurn) -> None:
         n_most = len(taken.prefix.tokens)
-        match = self._cells.find(taken)
-        n_had = match.n_cells if match is not None else 0
-        taken.phase = "ready"
-        request = taken.message.request
-        options = self._spec.engine_options
-        is_wanted = options.prefix_cache or request.goes_on
-        if n_had == n_most or not is_wanted or self._exactness == "recomputed":
+        n_had = taken.n_found = self._cells.n_available(taken)
+        taken.phase, taken.leader = "ready", None
+        if n_had == n_most or self._follow(taken, n_had) or not self._reuses(taken):
             return
-        if taken.may_follow and self._follow(taken, n_had):
-            return
+        request, options = taken.message.request, self._spec.engine_options
         # What goes on from an earlier turn takes every cell of it; what only begins alike, enough of them.
-        n_more = 1 if request.goes_on else options.n_reuse
+        n_more = 1 if n_had < request.n_past else options.n_reuse
         if n_most - n_had >= n_more and self._find(self._question(taken, n_had, n_had + n_more)):
             taken.phase = "looking"
 
@@ -201,20 +225,33 @@ class TurnDesk:
             reply_to=self._reply_to,
         )
 
+    def _reuses(self, taken: TakenTurn) -> bool:
+        """Tell whether a turn may have cells that are not in its sequence."""
+        is_wanted = self._spec.engine_options.prefix_cache or taken.message.request.goes_on
+        return is_wanted and self._exactness != "recomputed"
+
     def _follow(self, taken: TakenTurn, n_had: int) -> bool:
         """Wait for a running turn that is about to compute what this one begins with."""
+        if not (taken.may_follow and self._reuses(taken)):
+            return False
         best = self._cells.find_leader(taken.prefix, self._running.values())
         if best is None or best.n_cells - n_had < self._spec.engine_options.n_reuse:
             return False
-        self._submit(CaptureCells(turn_id=best.turn_id, n_cells=best.n_cells))
-        taken.phase, taken.leader = "following", best.turn_id
+        followers = (other for other in self._queue if other.phase == "following")
+        awaited = {other.n_awaited for other in followers if other.leader == best.turn_id}
+        n_cells = self._cells.plan_copy(best.n_cells, n_had=n_had, awaited=awaited)
+        if n_cells not in awaited:
+            self._submit(CaptureCells(turn_id=best.turn_id, n_cells=n_cells))
+        taken.phase, taken.leader, taken.n_awaited = "following", best.turn_id, n_cells
         return True
 
     def _share(self, captured: CapturedCells, *, has_ended: bool) -> None:
         """Give cells that were just computed to the turns that waited for them."""
         leader = self._running.get(captured.turn_id)
         for taken in self._queue:
-            if taken.leader != captured.turn_id or taken.phase != "following":
+            if (taken.leader, taken.n_awaited) != (captured.turn_id, captured.n_cells):
+                continue
+            if taken.phase != "following":
                 continue
             if captured.kv is None:
                 # Where the leader was past that point, another would be too: compute it.
@@ -226,17 +263,27 @@ class TurnDesk:
 
     # -- sequences -----------------------------------------------------------------------------
 
+    def _keep_queued(self, is_kept: Callable[[TakenTurn], bool]) -> None:
+        """Forget turns that wait and need not any more."""
+        n_before = self.n_queued
+        self._queue = deque(taken for taken in self._queue if is_kept(taken))
+        self._ledger.lose(n_before - self.n_queued)
+
     def _admit(self) -> None:
         """Give free sequences to the turns that have waited longest, of those that are ready."""
-        self._queue = deque(taken for taken in self._queue if taken.caller.is_waiting)
+        self._keep_queued(lambda taken: taken.caller.is_waiting)
         self._look_ahead()
         while self._cells.n_free:
             taken = next((taken for taken in self._queue if taken.phase == "ready"), None)
             if taken is None:
                 return
-            self._queue.remove(taken)
-            self._start(taken)
-            self._look_ahead()
+            n_had = self._cells.n_available(taken)
+            if n_had < taken.n_found:
+                self._look(taken)  # a turn before it has taken the sequence that it counted on
+            elif not self._follow(taken, n_had):  # one that was alike may have started meanwhile
+                self._queue.remove(taken)
+                self._start(taken)
+                self._look_ahead()
 
     def _start(self, taken: TakenTurn) -> None:
         turn_id, request, stream = taken.message.turn_id, taken.message.request, taken.message.stream
@@ -267,6 +314,7 @@ class TurnDesk:
 
     def _end(self, end: TurnEnd) -> None:
         taken = self._running.pop(end.turn_id)
+        self._ledger.end(end)
         self._cells.release(taken, end)
         for follower in self._queue:
             if follower.leader == end.turn_id and follower.phase == "following":
@@ -297,9 +345,8 @@ class TurnDesk:
         A past that was computed again is not the one that was. A prompt that begins with another turn's
         reply may differ from itself computed whole: the reply's rows were computed one by one.
         """
-        n_past = end.n_prompt - 1 if request.record is not None else request.n_said - 1
-        if n_past > 0:
-            return "recomputed" if end.n_restored < n_past else self._exactness
+        if request.n_past > 0:
+            return "recomputed" if end.n_restored < request.n_past else self._exactness
         is_own = end.n_restored == 0 or taken.is_offer_prefilled
         return "faithful" if self._exactness == "exact" and not is_own else self._exactness
 

@@ -57,6 +57,7 @@ class TurnNews:
             usage = Usage(
                 n_prompt=end.n_prompt,
                 n_cached=end.n_restored,
+                n_prefilled=end.n_prefilled,
                 n_generated=len(end.tokens),
                 source=end.source,
             )
@@ -84,6 +85,7 @@ def _cost(timings: Timings, usage: Usage, n_steps: int) -> dict[str, float]:
         "save_s": timings.save_s,
         "n_prompt": usage.n_prompt,
         "n_cached": usage.n_cached,
+        "n_prefilled": usage.n_prefilled,
         "n_generated": usage.n_generated,
         "n_steps": n_steps,
     }

@@ -12,7 +12,9 @@ import trio
 from actorllama.actors import System
 from actorllama.engine import (
     Describe,
+    GaugeBoard,
     Message,
+    ModelGauges,
     ModelInfo,
     ModelStatus,
     TurnRequest,
@@ -26,6 +28,7 @@ from actorllama.native import ContextOptions, ModelFacts
 from actorllama.runtime.conversation import Conversation
 from actorllama.runtime.conversation_prompt import conversation_request
 from actorllama.runtime.conversation_turn import Ask, Boundary, ModelPort, opened
+from actorllama.runtime.gauges import read_gauges
 from actorllama.runtime.prompting import LazyTemplate, Prompt, tokens_of
 from actorllama.runtime.resuming import find_snapshot, resumed_request
 from actorllama.runtime.sampling_options import SamplingOptions, params_of
@@ -51,11 +54,13 @@ class Model:
         name: str,
         system: System,
         info: ModelInfo,
+        board: GaugeBoard,
         next_turn_id: Callable[[], TurnId],
         cache_salt: str = "",
     ) -> None:
         """Made by ``Runtime.load``."""
         self.name = name
+        self._board = board
         self._taker = TurnTaker(
             name=name, system=system, info=info, next_turn_id=next_turn_id, cache_salt=cache_salt
         )
@@ -108,9 +113,19 @@ class Model:
             name=self.name,
             system=self._taker.system,
             info=self._taker.info,
+            board=self._board,
             next_turn_id=self._taker.next_turn_id,
             cache_salt=cache_salt,
         )
+
+    @property
+    def gauges(self) -> ModelGauges:
+        """How the model stands: phase, queue, free slots, last hit, speed, counts.
+
+        For routers: no call, no lock, no wait; any thread may read. A turn that is taken now may find it
+        otherwise.
+        """
+        return read_gauges(self._board, self._taker.system)
 
     async def complete(
         self,

@@ -25,7 +25,7 @@ def ended(first_token_s: float) -> Outcome:
         n_draws=3,
         n_steps=3,
         exactness="exact",
-        usage=Usage(n_prompt=4, n_cached=0, n_generated=3),
+        usage=Usage(n_prompt=4, n_cached=0, n_prefilled=4, n_generated=3),
         timings=Timings(queue_s=0.0, prefill_s=first_token_s, decode_s=1.0),
     )
     return Outcome(text="yes", n_generated=3, result=result)

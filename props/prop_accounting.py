@@ -1,0 +1,77 @@
+"""Accounts that add up: of every turn's tokens and seconds, and of all turns of a model."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actorllama import Model, Runtime
+from actorllama.engine import ModelGauges
+from actorllama.engine.events import TURN_ENDED, TURN_FAILED
+from actorllama.telemetry import record
+from actorllama.testing import Strategy, explore
+from actorllama.testing.fake_backend import FakeBackend
+from actorllama.testing.strategies import schedules
+from props.engine_strategies import TurnProgram, programs_of_turns
+from props.prop_engine import CTX, LANGUAGE, N_SEQ, Caller, open_tree, run_all, wait_until_idle
+
+PHASES = ("queue_s", "restore_s", "prefill_s", "decode_s", "save_s")
+
+
+def check_gauges(shown: ModelGauges) -> None:
+    """What is shown holds together at every moment: every turn that was taken is somewhere."""
+    counts = shown.counts
+    if shown.phase in ("ready", "draining"):
+        gone = counts.n_ended + counts.n_cancelled + counts.n_failed
+        assert counts.n_taken == shown.n_queued + shown.n_live + gone
+        assert shown.n_free_slots + shown.n_live == shown.n_seq
+    assert shown.n_queued <= shown.queue_capacity + shown.n_seq
+    assert counts.n_cached + counts.n_prefilled <= counts.n_prompt
+
+
+async def check_totals(model: Model, callers: list[Caller]) -> None:
+    """When nothing runs, the turns' accounts are the engine's own."""
+    counts, statistics = model.gauges.counts, (await model.status()).statistics
+    results = [caller.result for caller in callers if caller.result is not None]
+    for result in results:
+        assert result.usage.n_prompt == result.usage.n_cached + result.usage.n_prefilled
+        assert result.usage.n_generated == len(result.tokens)
+    assert counts.n_ended >= len(results)
+    if statistics is not None:
+        assert counts.n_prefilled == statistics.n_prefilled
+        # Of a turn's tokens the last one is chosen and not computed.
+        assert statistics.n_decoded <= counts.n_generated <= statistics.n_decoded + counts.n_taken
+
+
+@given(programs=programs_of_turns(), n_reuse=st.sampled_from([2, 32]), schedule=schedules())
+def prop_every_turn_and_every_token_is_accounted_for(
+    programs: list[TurnProgram], n_reuse: int, schedule: Strategy
+) -> None:
+    """Callers that come, wait, share cells, leave: nothing is counted twice and nothing is lost."""
+    opened: list[Runtime] = []
+
+    async def scenario() -> None:
+        opened.clear()
+        callers = [Caller(program) for program in programs]
+        async with open_tree(FakeBackend(LANGUAGE), n_reuse=n_reuse) as rt:
+            opened.append(rt)
+            model = await rt.load("fake", "x.gguf", n_seq=N_SEQ, ctx_per_seq=CTX, n_batch=12)
+            with record(rt.system.bus, ("engine", "turn")) as heard:
+                await run_all(callers, model)
+                await wait_until_idle(model)
+            await check_totals(model, callers)
+        told = [*heard.of(TURN_ENDED), *heard.of(TURN_FAILED)]
+        for fact in told:
+            assert all(fact.measurements[phase] >= 0 for phase in PHASES), fact.measurements
+        results = [caller.result for caller in callers if caller.result is not None]
+        for result in results:
+            timings = result.timings
+            assert timings.total_s == pytest.approx(sum(getattr(timings, phase) for phase in PHASES))
+
+    def is_shown_whole() -> None:
+        for rt in opened:
+            for shown in rt.gauges():
+                check_gauges(shown)
+
+    explore(scenario, strategy=schedule, invariant=is_shown_whole, max_ticks=50_000)
