@@ -21,7 +21,8 @@ from actorllama.native.llama import LlamaBackend
 from actorllama.native.llama.context import LlamaContext
 from actorllama.native.state_blocks import split_state
 from actorllama.native.state_layout import SectionKind, section_kinds
-from actorllama.native.state_part import FloatRows, float_rows
+from actorllama.native.state_part import float_rows
+from actorllama.native.state_parts import FloatRows
 from actorllama.native.state_spans import float_spans
 
 __all__ = ["CodecBenchOptions", "run_codec_bench"]

@@ -54,6 +54,7 @@ from actorllama.kvcache import (
     Snapshot,
     SnapshotStore,
     chain_of,
+    codec_named,
 )
 
 __all__ = ["CacheActor", "CacheNotice"]
@@ -195,7 +196,14 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             self._splitting[message.snapshot.key] = message.snapshot
         self._splitting_bytes += n_bytes
         self._n_splitting += 1
-        await self._run(Split(message=message, chain=chain, first_block=first))
+        await self._run(
+            Split(
+                message=message,
+                chain=chain,
+                first_block=first,
+                is_rounded=codec_named(self._options.disk_codec).is_lossy,
+            )
+        )
 
     def _kept(self, job: Split, outcome: JobOutcome) -> None:
         message = job.message

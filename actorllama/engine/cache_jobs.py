@@ -18,6 +18,7 @@ from actorllama.kvcache import (
     PrefixHit,
     PutReport,
     ReadJob,
+    RowSpan,
     StoredEntry,
     WriteJob,
 )
@@ -35,6 +36,8 @@ class Split:
     chain: Chain
     first_block: int
     """Blocks before this one are stored already."""
+    is_rounded: bool = False
+    """Whether the disk tier rounds rows, and must be told where they lie."""
 
     @property
     def is_quick(self) -> bool:
@@ -56,16 +59,28 @@ class Split:
         for index, payload in enumerate(parts.blocks, start=self.first_block):
             parent = chain.blocks[index - 1] if index else chain.root
             tokens = message.tokens[index * n : (index + 1) * n]
-            entries.append(Block(parent=parent, tokens=tokens, payload=payload, worth_s=n * token_s))
+            spans = self._spans(payload)
+            block = Block(parent=parent, tokens=tokens, payload=payload, worth_s=n * token_s, spans=spans)
+            entries.append(block)
         if parts.boundary is not None:
             # Without the sections that a boundary alone has, nothing of the whole prefix could be used.
             n_worth = chain.n_cells if message.cutter.needs_boundary else len(chain.tail)
             entries.append(
                 Boundary(
-                    parent=chain.parent, tail=chain.tail, payload=parts.boundary, worth_s=n_worth * token_s
+                    parent=chain.parent,
+                    tail=chain.tail,
+                    payload=parts.boundary,
+                    worth_s=n_worth * token_s,
+                    spans=self._spans(parts.boundary),
                 )
             )
         return tuple(entries)
+
+    def _spans(self, payload: memoryview) -> tuple[RowSpan, ...]:
+        if not self.is_rounded:
+            return ()
+        rows = self.message.cutter.float_rows(payload)
+        return tuple(RowSpan(offset=row.offset, n_bytes=row.n_bytes, element=row.element) for row in rows)
 
 
 @frozen(kw_only=True)

@@ -16,10 +16,10 @@ __all__ = ["CanaryReport", "Check", "Exactness", "OnHost", "known_limits", "leve
 
 R = TypeVar("R")
 
-Exactness: TypeAlias = Literal["exact", "faithful", "recomputed"]
+Exactness: TypeAlias = Literal["exact", "faithful", "lossy", "recomputed"]
 """``exact``: the tokens of the unbroken run, whatever ran beside it. ``faithful``: restored bytes are
 identical, later logits may differ in their last bits because other sequences shared the batch.
-``recomputed``: states cannot be saved; a prefix is computed again."""
+``lossy``: restored rows were rounded, as was asked for. ``recomputed``: a prefix was computed again."""
 
 _N_CELLS = 520  # kernels change their ways at 512 cells (llama-notes 0)
 _N_CELLS_LEAST = 40

@@ -14,10 +14,11 @@ from attrs import frozen
 
 from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.messages import Open
-from actorllama.engine.namespace import namespace_of
+from actorllama.engine.namespace import namespace_of, rounded
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.verdict import find_verdict
 from actorllama.errors import DecodeError, ModelLoadError, StateError
+from actorllama.kvcache import codec_named
 from actorllama.native import InferenceContext, NativeModel
 
 __all__ = ["LoadJob"]
@@ -80,6 +81,9 @@ class LoadJob:
         self._loaded = (model, context)
         facts, options = model.facts, spec.context_options
         namespace = namespace_of(facts, context.facts, options, spec.backend.build_info())
+        codec = spec.cache_options.disk_codec
+        if codec_named(codec).is_lossy:
+            namespace = rounded(namespace, codec)
         verdict = find_verdict(
             context=context,
             namespace=namespace,

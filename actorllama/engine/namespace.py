@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from actorllama.native import BuildInfo, ContextFacts, ContextOptions, ModelFacts
 
-__all__ = ["namespace_of", "salted"]
+__all__ = ["namespace_of", "rounded", "salted"]
 
 _VERSION = 2
 
@@ -46,3 +46,8 @@ def salted(namespace: str, salt: str) -> str:
         return namespace
     content = json.dumps([namespace, salt], ensure_ascii=True).encode()
     return blake2b(content, digest_size=16, person=b"ALtenant").hexdigest()
+
+
+def rounded(namespace: str, codec: str) -> str:
+    """Return the namespace of states whose rows a codec rounds: they never answer for whole ones."""
+    return blake2b(f"{namespace} {codec}".encode(), digest_size=16, person=b"ALrounded").hexdigest()

@@ -22,6 +22,7 @@ from actorllama.engine.turn_ledger import TurnLedger
 from actorllama.engine.turn_news import TurnNews
 from actorllama.errors import Busy, ModelUnavailable, TurnCancelled
 from actorllama.ids import TurnId
+from actorllama.kvcache import codec_named
 from actorllama.telemetry import Bus
 
 __all__ = ["TurnDesk"]
@@ -74,6 +75,7 @@ class TurnDesk:
         self._keep = keep
         self._reply_to = reply_to
         self._exactness: Exactness = exactness
+        self._is_rounded = codec_named(spec.cache_options.disk_codec).is_lossy
         self._news = TurnNews(model=spec.name, bus=bus)
         self._cells = cells
         self._queue: deque[TakenTurn] = deque()
@@ -345,6 +347,8 @@ class TurnDesk:
         A past that was computed again is not the one that was. A prompt that begins with another turn's
         reply may differ from itself computed whole: the reply's rows were computed one by one.
         """
+        if self._is_rounded and end.n_restored > 0:
+            return "lossy"  # these cells, or those that they went on from, may have come from the disk
         if request.n_past > 0:
             return "recomputed" if end.n_restored < request.n_past else self._exactness
         is_own = end.n_restored == 0 or taken.is_offer_prefilled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from actorllama.kvcache.codec import CODECS
 from actorllama.kvcache.policies import DEFAULT_POLICY, POLICIES
 from actorllama.options import option
 
@@ -41,13 +42,12 @@ class CacheOptions:
     )
     disk_codec: str = option(
         "none",
-        doc="How rows are encoded on disk; each of these brings every bit back.",
-        one_of=("none", "lz4", "zstd"),
+        doc="How rows are encoded on disk. q8 rounds them to 8 bits: turns that use them say lossy.",
+        one_of=CODECS,
     )
     mac_key_file: str = option(
         "",
-        doc="File of 16 to 64 secret bytes that saved states are signed with, where others can write to the disk"
-        " tier; none signs nothing.",
+        doc="File of 16 to 64 secret bytes that sign what is saved, where others can write to the root too.",
     )
     temporary_age_s: float = option(
         3600.0,

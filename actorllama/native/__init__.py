@@ -39,8 +39,8 @@ from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
 from actorllama.native.state_blocks import join_state, joined_bytes, split_state
 from actorllama.native.state_layout import section_kinds
-from actorllama.native.state_part import FloatRows, float_rows
-from actorllama.native.state_parts import StateParts
+from actorllama.native.state_part import float_rows
+from actorllama.native.state_parts import FloatRows, StateParts
 from actorllama.native.state_reader import SectionKind
 
 __all__ = [

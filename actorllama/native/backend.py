@@ -15,7 +15,7 @@ from actorllama.native.memory_devices import BufferSize, ComputeDevice
 from actorllama.native.options import ContextOptions, ModelOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
-from actorllama.native.state_parts import StateParts
+from actorllama.native.state_parts import FloatRows, StateParts
 
 __all__ = [
     "Backend",
@@ -124,6 +124,10 @@ class StateCutter(Protocol):
         Raises:
             StateError: It is no such state.
         """
+        ...
+
+    def float_rows(self, part: memoryview) -> tuple[FloatRows, ...]:
+        """Say where in a part the rows of f16 and f32 lie: what may be rounded, if anything is."""
         ...
 
     def join(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> memoryview:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from actorllama.native.state_blocks import join_state, split_state
-from actorllama.native.state_parts import StateParts
+from actorllama.native.state_part import float_rows
+from actorllama.native.state_parts import FloatRows, StateParts
 from actorllama.native.state_reader import SectionKind
 
 __all__ = ["LayoutCutter"]
@@ -40,6 +41,14 @@ class LayoutCutter:
         return split_state(
             data, self.kinds, n_stream=self.n_stream, block_tokens=block_tokens, first_block=first_block
         )
+
+    def float_rows(self, part: memoryview) -> tuple[FloatRows, ...]:
+        """Say where in a part the rows of f16 and f32 lie.
+
+        Raises:
+            StateError: It is no part.
+        """
+        return float_rows(part)
 
     def join(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> memoryview:
         """Make a state for the context.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import struct
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from attrs import evolve, frozen
 
 from actorllama.errors import StateError
+from actorllama.native.state_parts import Element, FloatRows
 from actorllama.native.state_reader import MAX_LAYERS, RowSpan, SectionKind, SectionSpan
 
-__all__ = ["FloatRows", "PartSection", "StatePart", "float_rows", "header_at", "read_part", "refusal"]
+__all__ = ["PartSection", "StatePart", "float_rows", "header_at", "read_part", "refusal"]
 
-Element: TypeAlias = Literal["f16", "f32"]
 
 # Little-endian: magic, version, flags, number of sections, bytes of the header, first position, tokens, and
 # bytes of the whole. Each section: kind, transposed or not, 0, layers, cells, rows. Each row: ggml type,
@@ -117,15 +117,6 @@ class StatePart:
             pieces.append(_SECTION.pack(kind, section.is_v_transposed, 0, *counts))
             pieces += [_ROW.pack(row.ggml_type, row.n_elements, row.unit_bytes) for row in section.rows]
         return b"".join(pieces).ljust(self.header_bytes, b"\0")
-
-
-@frozen(kw_only=True)
-class FloatRows:
-    """A run of numbers in a part: keys or values of one layer, one after the other, little-endian."""
-
-    offset: int
-    n_bytes: int
-    element: Element
 
 
 def read_part(payload: memoryview) -> StatePart:

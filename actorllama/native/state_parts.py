@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from attrs import frozen
 
-__all__ = ["StateParts"]
+__all__ = ["Element", "FloatRows", "StateParts"]
+
+Element: TypeAlias = Literal["f16", "f32"]
 
 
 @frozen(kw_only=True)
@@ -18,3 +22,12 @@ class StateParts:
     first_block: int
     blocks: tuple[memoryview, ...]
     boundary: memoryview | None
+
+
+@frozen(kw_only=True)
+class FloatRows:
+    """A run of numbers in a part: keys or values of one layer, one after the other, little-endian."""
+
+    offset: int
+    n_bytes: int
+    element: Element

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
-from actorllama.native.state_part import FloatRows
+from actorllama.native.state_parts import FloatRows
 from actorllama.native.state_reader import SectionKind, read_sections
 
 __all__ = ["PayloadSpan", "float_spans", "payload_spans"]

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 
 from actorllama.errors import StateError
-from actorllama.native import StateParts
+from actorllama.native import FloatRows, StateParts
 
 __all__ = ["FakeCutter"]
 
@@ -38,6 +38,10 @@ class FakeCutter:
             blocks=blocks,
             boundary=rest if len(rest) else None,
         )
+
+    def float_rows(self, part: memoryview) -> tuple[FloatRows, ...]:
+        """There are none: its cells are integers."""
+        return ()
 
     def join(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> memoryview:
         """Put a state together again.
