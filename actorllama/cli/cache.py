@@ -11,11 +11,19 @@ from actorllama.cli.cache_import import command as take_in
 from actorllama.cli.cache_ls import command as ls
 from actorllama.cli.cache_rm import command as rm
 from actorllama.cli.cache_stat import command as stat
+from actorllama.cli.examples import examples
 
 __all__ = ["command"]
 
 
-@click.group("cache")
+@click.group(
+    "cache",
+    epilog=examples(
+        "actorllama cache ls --state-dir state",
+        "actorllama cache gc --state-dir state --older-than 30d",
+        "actorllama cache export --state-dir state --all -o saved.tar",
+    ),
+)
 def command() -> None:
     """Look after the saved turns of a state_dir.
 

@@ -35,7 +35,7 @@ __all__ = ["command"]
         JSON,
     ],
     epilog=examples(
-        "actorllama cache export --state-dir state --all -o turns.tar",
+        "actorllama cache export --state-dir state --all -o saved.tar",
         "actorllama cache export --state-dir state --all -o - | actorllama cache import --state-dir other -",
     ),
 )

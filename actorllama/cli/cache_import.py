@@ -12,17 +12,17 @@ import click
 
 from actorllama.cli.app import App
 from actorllama.cli.cache_import_turns import ImportedTurns
-from actorllama.cli.cache_root import STATE_DIR, count_of, open_survey, snapshots_of
+from actorllama.cli.cache_root import STATE_DIR, count_of, snapshots_of
 from actorllama.cli.examples import examples
 from actorllama.cli.failures import EXIT_FAILED, EXIT_OK
 from actorllama.cli.parameters import JSON
 from actorllama.cli.screen import note, say, say_json
-from actorllama.errors import RequestError
-from actorllama.kvcache import DiskTier, read_archive
+from actorllama.errors import RequestError, SnapshotMismatch
+from actorllama.kvcache import DiskTier, Survey, read_archive
 
 __all__ = ["command"]
 
-_NOTHING: Final = "there is no saved turn in it: make it with `actorllama cache export`"
+_NO_ARCHIVE: Final = "this is no archive of saved turns: make one with `actorllama cache export`"
 
 
 @click.command(
@@ -54,14 +54,11 @@ def command(app: App, *, file: str, state_dir: Path, as_json: bool) -> int:
         try:
             for found in read_archive(stream, limit_bytes=options.disk_limit_bytes):
                 imported.take(found)
-        except ValueError as exc:
-            raise RequestError(field="FILE", value=file, reason=_NOTHING) from exc
+        except SnapshotMismatch as exc:
+            raise RequestError(field="FILE", value=file, reason=_NO_ARCHIVE) from exc
         finally:
             imported.publish()  # what came whole is not lost because something behind it did not
-    if not imported.is_any:
-        raise RequestError(field="FILE", value=file, reason=_NOTHING)
-    survey = open_survey(state_dir)
-    stored = {one.key for one, _ in survey.entries()}
+    stored = {one.key for one, _ in Survey(tier.root).entries()}
     if as_json:
         say_json({"root": tier.root, **imported.to_json(stored)})
     else:

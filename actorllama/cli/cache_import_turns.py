@@ -28,11 +28,6 @@ class ImportedTurns:
         self._waiting_bytes = 0
         self._hows: dict[str, str] = {}
 
-    @property
-    def is_any(self) -> bool:
-        """Whether anything was in the archive."""
-        return bool(self._hows or self.problems)
-
     def take(self, found: StoredEntry | Unusable) -> None:
         """Take what an archive gives.
 

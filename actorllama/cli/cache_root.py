@@ -14,10 +14,17 @@ from actorllama.kvcache import KnownFile, Survey
 
 __all__ = ["STATE_DIR", "bytes_in", "count_of", "find_entries", "open_survey", "short_key", "snapshots_of"]
 
+
+def _path(_context: click.Context, _parameter: click.Parameter, text: str) -> Path:
+    if not text:
+        raise RequestError(field="--state-dir", value=text, reason="is empty: give a directory")
+    return Path(text)  # click's own type would ask the system, which an impossible path does not survive
+
+
 STATE_DIR: Final = click.Option(
     ["--state-dir"],
     required=True,
-    type=click.Path(path_type=Path),
+    callback=_path,
     metavar="DIR",
     help="What open_runtime(state_dir=...) was given.",
 )
@@ -39,7 +46,7 @@ def snapshots_of(state_dir: Path, *, may_be_missing: bool = False) -> Path:
         RequestError: It is none.
     """
     field, value = "--state-dir", str(state_dir)
-    if "\0" in value or not value:
+    if "\0" in value:
         raise RequestError(field=field, value=value, reason="this is no possible path")
     if (state_dir / ".lock").exists() and not (state_dir / _SNAPSHOTS).exists():
         reason = f"this is the folder of the states themselves: give the one above, {state_dir.parent}"

@@ -83,7 +83,7 @@ def read_archive(stream: IO[bytes], *, limit_bytes: int) -> Iterator[StoredEntry
         Each entry that passes every check, and what is wrong with each other.
 
     Raises:
-        ValueError: The stream does not begin like an archive.
+        SnapshotMismatch: The stream does not begin like an archive.
         OSError: The stream cannot be read.
 
     Cost: one pass over all bytes; memory for one entry, and its rows decoded.
@@ -92,7 +92,7 @@ def read_archive(stream: IO[bytes], *, limit_bytes: int) -> Iterator[StoredEntry
     while any(head := _read(stream, _BLOCK)) or len(head) < _BLOCK:
         info = _member(bytes(head))
         if info is None and is_first:
-            raise ValueError("this is no tar archive")
+            raise SnapshotMismatch(expected="a tar archive of entries", actual="something else")
         if info is None:
             yield Unusable(name="the rest", reason="the archive ends too early, or is damaged from here on")
             return

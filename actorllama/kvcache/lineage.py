@@ -87,7 +87,8 @@ class Lineage:
                 for key in followers
                 if key not in gone
                 and key not in self.free
-                and (parent in gone or needs_others(self.rows[key]) is True)
+                # What follows something itself is a block, not a root, though it is not stored.
+                and (parent in gone or parent in self.parents or needs_others(self.rows[key]) is True)
             ]
             while waiting:
                 key = waiting.pop()

@@ -10,7 +10,8 @@ import pytest
 
 from actorllama.cli.examples import examples, examples_in
 from actorllama.cli.root import root
-from tests.cli.shell import TIMEOUT_S
+from tests.cli.saved_turns import made_up_turn, put
+from tests.cli.shell import TIMEOUT_S, Invoke
 
 TOO_LONG = (
     "bench decode --shape",
@@ -50,8 +51,11 @@ def test_every_command_has_two_or_three_examples_at_least() -> None:
 @pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.parametrize("line", QUICK)
-def test_an_example_works(line: str, tmp_path: Path, demo: Path) -> None:
-    """In a shell, in a folder where ``model.gguf`` and ``actorllama.toml`` are."""
+def test_an_example_works(line: str, tmp_path: Path, demo: Path, invoke: Invoke) -> None:
+    """In a shell, in a folder where ``model.gguf``, ``actorllama.toml``, saved turns and an archive are."""
+    put(tmp_path / "state", made_up_turn(1, 2, 3, 4, 5, 6))
+    export = ("cache", "export", "--state-dir", str(tmp_path / "state"), "--all")
+    assert invoke(*export, "-o", str(tmp_path / "turns.tar")).code == 0
     (tmp_path / "model.gguf").symlink_to(demo)
     (tmp_path / "actorllama.toml").write_text("[context]\nn_seq = 4\n")
     shell = f'actorllama() {{ "{sys.executable}" -m actorllama "$@"; }}; {line}'
