@@ -10,12 +10,14 @@ from time import perf_counter
 import trio
 from attrs import frozen
 
+from actorllama.bench.handlers import all_handlers
 from actorllama.bench.machine import MachineFacts, machine_facts
 from actorllama.config import Config
 from actorllama.engine import EngineHost, TurnResult
 from actorllama.errors import RequestError
 from actorllama.native import Backend, ContextOptions, InferenceContext, ModelOptions, StepBatch
 from actorllama.runtime import Model, Runtime, open_runtime
+from actorllama.telemetry import Bus
 
 __all__ = ["DecodeBenchOptions", "DecodeReport", "DecodeRound", "run_decode_bench"]
 
@@ -37,6 +39,8 @@ class DecodeBenchOptions:
     """Read every turn token by token; otherwise wait for whole results."""
     n_other_models: int = 0
     """Idle models loaded beside the measured one."""
+    has_telemetry: bool = False
+    """Measure each round also with every handler attached."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot be measured."""
@@ -61,11 +65,19 @@ class DecodeRound:
 
     bare_tokens_per_s: float
     runtime_tokens_per_s: float
+    telemetry_tokens_per_s: float | None = None
+    """With every handler attached; ``None`` if that was not measured."""
 
     @property
     def ratio(self) -> float:
         """Runtime against bare."""
         return self.runtime_tokens_per_s / self.bare_tokens_per_s
+
+    @property
+    def telemetry_ratio(self) -> float | None:
+        """With handlers against without."""
+        rate = self.telemetry_tokens_per_s
+        return None if rate is None else rate / self.runtime_tokens_per_s
 
 
 @frozen(kw_only=True)
@@ -75,6 +87,14 @@ class DecodeReport:
     options: DecodeBenchOptions
     machine: MachineFacts
     rounds: tuple[DecodeRound, ...]
+    handlers: tuple[str, ...] = ()
+    """What was attached for ``telemetry_ratio``."""
+
+    @property
+    def telemetry_ratio(self) -> float | None:
+        """Median of with handlers against without; ``None`` if that was not measured."""
+        ratios = [item.telemetry_ratio for item in self.rounds if item.telemetry_ratio is not None]
+        return statistics.median(ratios) if ratios else None
 
     @property
     def bare_tokens_per_s(self) -> float:
@@ -111,18 +131,34 @@ class DecodeReport:
                 for r in self.rounds
             ],
             "machine": self.machine.to_json(),
+            **self._telemetry(),
+        }
+
+    def _telemetry(self) -> dict[str, object]:
+        if self.telemetry_ratio is None:
+            return {}
+        rates = [item.telemetry_tokens_per_s or 0.0 for item in self.rounds]
+        return {
+            "telemetry_ratio": round(self.telemetry_ratio, 4),
+            "telemetry_tokens_per_s": round(statistics.median(rates), 2),
+            "telemetry_handlers": list(self.handlers),
         }
 
     def lines(self) -> list[str]:
         """Give the report as a person reads it."""
         ratios = sorted(item.ratio for item in self.rounds)
         how = "streamed token by token" if self.options.is_streamed else "whole results"
+        told = []
+        if self.telemetry_ratio is not None:
+            names = ", ".join(self.handlers)
+            told = [f"  all handlers attached   {self.telemetry_ratio:10.3f} of the runtime without: {names}"]
         return [
             f"{self.options.label}: {self.options.n_seq} sequences x {self.options.n_tokens} tokens, {how}",
             f"  bare llama_decode loop  {self.bare_tokens_per_s:10.1f} tokens/s",
             f"  actorllama runtime      {self.runtime_tokens_per_s:10.1f} tokens/s, with sampling and text",
             f"  ratio                   {self.ratio:10.3f}"
             f", from {ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} rounds",
+            *told,
             "Not shown: prompt processing, quality, long contexts, other machines.",
         ]
 
@@ -138,7 +174,8 @@ async def run_decode_bench(
     Raises:
         ModelLoadError: The model cannot be used.
     """
-    async with open_runtime(Config()) as rt:
+    bus = Bus()
+    async with open_runtime(Config(), bus=bus) as rt:
         on_progress(f"loading {options.label}")
         model = await rt.load(
             "measured",
@@ -153,10 +190,11 @@ async def run_decode_bench(
         host = await rt.host()
         bare = await trio.to_thread.run_sync(_Bare.open, rt, options)
         try:
-            rounds = await _rounds(options, model, bare, host, on_progress)
+            rounds, handlers = await _rounds(options, model, bare, host, bus, on_progress)
         finally:
             await trio.to_thread.run_sync(bare.close)
-        return DecodeReport(options=options, machine=machine_facts(rt.build_info()), rounds=tuple(rounds))
+        machine = machine_facts(rt.build_info())
+        return DecodeReport(options=options, machine=machine, rounds=tuple(rounds), handlers=handlers)
 
 
 async def _rounds(
@@ -164,22 +202,43 @@ async def _rounds(
     model: Model,
     bare: _Bare,
     host: EngineHost,
+    bus: Bus,
     on_progress: Callable[[str], None],
-) -> Sequence[DecodeRound]:
+) -> tuple[Sequence[DecodeRound], tuple[str, ...]]:
     rounds: list[DecodeRound] = []
+    handlers: tuple[str, ...] = ()
     for index in range(options.n_rounds + 1):
         # Bare before and after: a machine whose speed drifts does so for both.
         before = await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
+        told_rate = None
+        is_told_first = options.has_telemetry and index % 2 == 1  # neither side is always the later one
+        if is_told_first:
+            told_rate, handlers = await _told_rate(options, model, index, bus)
         runtime_rate = await _runtime_rate(options, model, index)
+        if options.has_telemetry and not is_told_first:
+            told_rate, handlers = await _told_rate(options, model, index, bus)
         after = await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
         if index == 0:
             continue  # warm-up
         bare_rate = statistics.harmonic_mean((before, after))
-        rounds.append(DecodeRound(bare_tokens_per_s=bare_rate, runtime_tokens_per_s=runtime_rate))
+        rounds.append(
+            DecodeRound(
+                bare_tokens_per_s=bare_rate,
+                runtime_tokens_per_s=runtime_rate,
+                telemetry_tokens_per_s=told_rate,
+            )
+        )
         on_progress(
             f"round {index}/{options.n_rounds}: bare {bare_rate:.0f}, runtime {runtime_rate:.0f} tokens/s"
         )
-    return rounds
+    return rounds, handlers
+
+
+async def _told_rate(
+    options: DecodeBenchOptions, model: Model, index: int, bus: Bus
+) -> tuple[float, tuple[str, ...]]:
+    with all_handlers(bus) as handlers:
+        return await _runtime_rate(options, model, index), handlers
 
 
 async def _runtime_rate(options: DecodeBenchOptions, model: Model, index: int) -> float:

@@ -79,12 +79,15 @@ command.add_command(eviction)
             show_default=True,
             help="Say also what exact costs against faithful: a few seconds more.",
         ),
+        click.Option(
+            ["--telemetry", "is_telemetry"], is_flag=True, help="Measure also with every handler attached."
+        ),
         JSON,
     ],
     epilog=examples(
         "actorllama bench decode",
         "actorllama bench decode --shape 0.5b -n 32 --json",
-        "actorllama bench decode --model model.gguf -n 2 --tokens 8 --rounds 1 --no-cost",
+        "actorllama bench decode --model model.gguf -n 2 --tokens 8 --rounds 1 --no-cost --telemetry",
     ),
 )
 def decode(
@@ -98,6 +101,7 @@ def decode(
     n_others: int,
     is_whole: bool,
     is_cost: bool,
+    is_telemetry: bool,
     as_json: bool,
 ) -> int:
     """Decode through the runtime, and with llama_decode alone.
@@ -119,6 +123,7 @@ def decode(
         n_threads=n_threads,
         n_other_models=n_others,
         is_streamed=not is_whole,
+        has_telemetry=is_telemetry,
     )
     if path is None:
         options = evolve(options, model=_shape_path(label))
