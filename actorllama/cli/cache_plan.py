@@ -54,6 +54,10 @@ def plan_gc(
         for one in files:
             chosen.setdefault(one.path, Chosen(file=one, reason=reason))
 
+    # A directory is listed after another: of a turn that is being published, a row may be seen and the one
+    # before it not. That one got its name first, so a second listing has it.
+    seen = frozenset(one.path for one in survey.files)
+    survey.refresh()
     now_s = survey.now_s()
     lineage = survey.lineage()
     files = survey.files
@@ -80,7 +84,7 @@ def plan_gc(
         take(plan_down_to(rest, used_bytes=used_bytes, limit_bytes=rules.limit_bytes), "over the limit")
     gone = {one.file.key for one in chosen.values() if one.file.key in lineage.rows}
     take((lineage.rows[key] for key in lineage.orphans(needs_others, without=gone)), "behind a gap")
-    return tuple(sorted(chosen.values(), key=_order))
+    return tuple(sorted((one for one in chosen.values() if one.file.path in seen), key=_order))
 
 
 def _order(one: Chosen) -> tuple[bool, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 from attrs import frozen
@@ -17,6 +18,9 @@ from actorllama.errors import RequestError
 from actorllama.kvcache import Cleared, KnownFile, Lineage, Survey, clear
 
 __all__ = ["command"]
+
+_NOTHING: Final = Lineage(rows={}, parents={}, needs={}, namespaces={})
+"""Where everything goes, nothing is needed."""
 
 
 @click.command(
@@ -58,10 +62,10 @@ def command(
     if takes_all and not is_sure and not _is_confirmed(survey, chosen):
         note("nothing was removed")
         return
-    lineage = survey.lineage()
+    lineage = _NOTHING if takes_all else survey.lineage()
     turns = {one.key for one in chosen} & set(lineage.needs)
-    unneeded = () if takes_all else tuple(lineage.rows[key] for key in lineage.unneeded(turns))
-    unneeded = tuple(one for one in unneeded if one not in chosen)
+    needless = (lineage.rows[key] for key in lineage.unneeded(turns))
+    unneeded = tuple(one for one in needless if one not in chosen)
     done = clear(survey.directory, chosen, is_forced=True)
     freed = clear(survey.directory, unneeded) if takes_rows else Cleared(gone=(), spared=())
     report = _Report(

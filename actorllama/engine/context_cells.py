@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from actorllama.engine.cache_messages import KeepCells
 from actorllama.engine.commands import RestoredState
+from actorllama.engine.idle_cells import IdleCells
 from actorllama.engine.live_cells import HeldCells, LiveCells, LiveMatch
 from actorllama.engine.namespace import salted
 from actorllama.engine.prefix import Prefix, common_cells
@@ -87,6 +88,21 @@ class ContextCells:
         """Whether states of this context can only be gone on from where they were saved."""
         return self.cutter.needs_boundary
 
+    def idle(self) -> tuple[IdleCells, ...]:
+        """List what sequences hold that no turn has, as far as it could be restored."""
+        if not self._can_restore:
+            return ()
+        return tuple(
+            IdleCells(
+                seq_id=seq_id,
+                namespace=held.namespace,
+                tokens=tuple(held.prefix.tokens),
+                cutter=self.cutter,
+                token_s=self.token_s,
+            )
+            for seq_id, held in self._live.held().items()
+        )
+
     def prefix_of(self, request: TurnRequest) -> Prefix:
         """Name the cells that a turn can have without computing them, at most."""
         return self._prefix(request.prompt[: request.n_reusable], request)
@@ -163,9 +179,13 @@ class ContextCells:
         # A row that was computed alone has other last bits than one of a prompt.
         is_last_alone = end.n_prompt - end.n_restored == 1
         n_prefilled = min(end.n_prompt - is_last_alone, end.n_cells) if is_prefilled else 0
-        self._live.hold(
-            end.seq_id, HeldCells(prefix=self._prefix(tokens, taken.message.request), n_prefilled=n_prefilled)
+        request = taken.message.request
+        held = HeldCells(
+            prefix=self._prefix(tokens, request),
+            namespace=self.namespace_of(request),
+            n_prefilled=n_prefilled,
         )
+        self._live.hold(end.seq_id, held)
 
     def save_from(self, taken: TakenTurn) -> int | None:
         """Say from how many cells on a turn's end is worth saving: one block more than was there before."""

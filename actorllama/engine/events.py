@@ -6,11 +6,18 @@ from actorllama.telemetry import Event
 
 __all__ = [
     "CELLS_DROPPED",
+    "CONTEXT_PARKED",
+    "CONTEXT_REOPENED",
     "EVENTS",
     "LOAD_FAILED",
     "MODEL_FAILED",
     "MODEL_LOADED",
     "MODEL_UNLOADED",
+    "PRESSURE_ASKED",
+    "PRESSURE_BEGAN",
+    "PRESSURE_ENDED",
+    "PRESSURE_WON",
+    "SOURCE_CHANGED",
     "STEP_REPORTED",
     "TURN_ENDED",
     "TURN_FAILED",
@@ -106,6 +113,50 @@ STEP_REPORTED = Event(
     level="debug",
     doc="The engine's running totals, what runs and what waits, when a step brought something to somebody.",
 )
+CONTEXT_PARKED = Event(
+    name=("engine", "context", "parked"),
+    measurements=("freed_bytes", "kept_bytes"),
+    metadata=("model",),
+    doc="The context of an idle model was closed because memory is short. `kept_bytes`: what of its cells the"
+    " cache did not have yet.",
+)
+CONTEXT_REOPENED = Event(
+    name=("engine", "context", "reopened"),
+    measurements=("duration_s", "n_seq", "n_wanted"),
+    metadata=("model",),
+    doc="A parked context is there again, with fewer sequences than wanted where there is no room for all.",
+)
+PRESSURE_BEGAN = Event(
+    name=("engine", "pressure", "began"),
+    measurements=("used_bytes", "limit_bytes", "stall_ratio"),
+    metadata=("domain", "source"),
+    level="warning",
+    doc="Memory of a domain (host, gpu0, ...) is short: it is asked back, mildest step first.",
+)
+PRESSURE_ENDED = Event(
+    name=("engine", "pressure", "ended"),
+    measurements=("used_bytes", "limit_bytes", "stall_ratio"),
+    metadata=("domain", "source"),
+    doc="Memory of a domain is at its low watermark, or below.",
+)
+PRESSURE_ASKED = Event(
+    name=("engine", "pressure", "asked"),
+    measurements=("asked_bytes",),
+    metadata=("domain", "step", "owner"),
+    doc="An owner is asked for memory; `step` is the rung of the domain's ladder.",
+)
+PRESSURE_WON = Event(
+    name=("engine", "pressure", "won"),
+    measurements=("asked_bytes", "won_bytes", "duration_s"),
+    metadata=("domain", "step", "owner", "error"),
+    doc="What an owner gave back; 0 if it could not, or would have had to harm a turn.",
+)
+SOURCE_CHANGED = Event(
+    name=("engine", "memory_source", "changed"),
+    measurements=("n_readings",),
+    metadata=("source", "why_not"),
+    doc="A source of memory readings has something to say, or has not any more; `why_not` is the reason.",
+)
 
 EVENTS: tuple[Event, ...] = (
     MODEL_LOADED,
@@ -119,5 +170,12 @@ EVENTS: tuple[Event, ...] = (
     TURN_FAILED,
     TURN_REFUSED,
     CELLS_DROPPED,
+    CONTEXT_PARKED,
+    CONTEXT_REOPENED,
+    PRESSURE_BEGAN,
+    PRESSURE_ENDED,
+    PRESSURE_ASKED,
+    PRESSURE_WON,
+    SOURCE_CHANGED,
     STEP_REPORTED,
 )

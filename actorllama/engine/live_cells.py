@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
@@ -17,6 +17,7 @@ class HeldCells:
     """The cells of one idle sequence."""
 
     prefix: Prefix
+    namespace: str
     n_prefilled: int
     """How many of them, from the first on, were computed as parts of prompts."""
 
@@ -53,6 +54,10 @@ class LiveCells:
     def n_cells(self) -> int:
         """Cells of all idle sequences."""
         return sum(len(held.prefix.tokens) for held in self._held.values())
+
+    def held(self) -> Mapping[SeqId, HeldCells]:
+        """Say what each sequence holds; those that hold nothing are not in it."""
+        return dict(self._held)
 
     def hold(self, seq_id: SeqId, cells: HeldCells) -> None:
         """Remember what a sequence holds from now on; no tokens are nothing."""

@@ -10,16 +10,19 @@ from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from actorllama.engine.cells import SequenceCells
 from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.messages import Open
 from actorllama.engine.namespace import namespace_of, rounded
 from actorllama.engine.spec import ModelSpec
-from actorllama.engine.verdict import find_verdict
+from actorllama.engine.verdict import Verdict, find_verdict
 from actorllama.errors import DecodeError, ModelLoadError, StateError
+from actorllama.ids import SeqId
 from actorllama.kvcache import codec_named
 from actorllama.native import InferenceContext, NativeModel
+from actorllama.native.memory_devices import BufferSize
 
 __all__ = ["LoadJob"]
 
@@ -47,14 +50,22 @@ class LoadJob:
         self._spec = spec
         self._is_stopped = threading.Event()
         self._progress_error: Exception | None = None
-        self._loaded: tuple[NativeModel, InferenceContext] | None = None
+        self._model: NativeModel | None = None
+        self._context: InferenceContext | None = None
         self._opened: Open | None = None
         self._attached: _Attached | None = None
+        self._verdicts: dict[int, Verdict] = {}
 
     @property
     def opened(self) -> Open | None:
         """Weights and context, once they are there."""
         return self._opened
+
+    @property
+    def weights(self) -> tuple[BufferSize, ...]:
+        """What the weights take, and where."""
+        model = self._model
+        return () if model is None else model.facts.buffers
 
     def load(self, host: EngineHost) -> Open:
         """Read the weights, allocate the context, and find out what it holds; blocks.
@@ -78,22 +89,43 @@ class LoadJob:
         except BaseException:
             model.close()
             raise
-        self._loaded = (model, context)
-        facts, options = model.facts, spec.context_options
-        namespace = namespace_of(facts, context.facts, options, spec.backend.build_info())
-        codec = spec.cache_options.disk_codec
-        if codec_named(codec).is_lossy:
-            namespace = rounded(namespace, codec)
-        verdict = find_verdict(
-            context=context,
-            namespace=namespace,
-            on_host=partial(self._run_on, host),
-            is_asked=spec.engine_options.canary == "load",
-            budget_s=spec.engine_options.canary_budget_s,
-            directory=spec.verdict_dir,
-        )
-        self._opened = Open(model=model, context=context, namespace=namespace, verdict=verdict)
-        return self._opened
+        self._model, self._context = model, context
+        return self._try(host, model, context)
+
+    def capture(self, seq_id: SeqId) -> memoryview:
+        """Copy the cells of a sequence that no turn has, between the steps of the host; blocks.
+
+        Raises:
+            ModelLoadError: ``stop`` was called.
+        """
+        assert self._attached is not None
+        assert self._context is not None
+        return self._run_on(self._attached.host, partial(SequenceCells(self._context).capture, seq_id))
+
+    def park(self) -> tuple[BufferSize, ...]:
+        """Free the context of a model that no turn uses, but not its weights; return what it took; blocks."""
+        self._take_away()
+        context, self._context, self._opened = self._context, None, None
+        assert context is not None
+        context.close()
+        return context.facts.buffers
+
+    def reopen(self, host: EngineHost, *, n_seq: int) -> Open:
+        """Open the context again after ``park``, with fewer sequences if there is no memory; blocks.
+
+        Raises:
+            ModelLoadError: Not even one sequence can be had, or ``stop`` was called.
+        """
+        assert self._model is not None
+        while self._context is None:
+            try:
+                options = evolve(self._spec.context_options, n_seq=n_seq)
+                self._context = self._model.open_context(options)
+            except ModelLoadError:
+                if n_seq == 1 or self._is_stopped.is_set():
+                    raise
+                n_seq //= 2
+        return self._try(host, self._model, self._context)
 
     def attach(self, host: EngineHost, seat: Seat) -> None:
         """Remember that a host steps this model, so that ``close`` takes it away there first."""
@@ -102,20 +134,46 @@ class LoadJob:
     def stop(self) -> None:
         """Make loading, or a running step, end soon. The model can only be closed after this."""
         self._is_stopped.set()
-        if self._loaded is not None:
-            self._loaded[1].abort()
+        context = self._context
+        if context is not None:
+            context.abort()
 
     def close(self) -> None:
         """Take the loop off its host, then free context and weights; blocks for a step at most."""
         self.stop()
+        self._take_away()
+        model, context = self._model, self._context
+        self._model = self._context = self._opened = None
+        if context is not None:
+            context.close()
+        if model is not None:
+            model.close()
+
+    def _try(self, host: EngineHost, model: NativeModel, context: InferenceContext) -> Open:
+        """Find out what the context holds."""
+        spec = self._spec
+        namespace = namespace_of(model.facts, context.facts, spec.context_options, spec.backend.build_info())
+        codec = spec.cache_options.disk_codec
+        if codec_named(codec).is_lossy:
+            namespace = rounded(namespace, codec)
+        n_seq = context.facts.n_seq
+        if n_seq not in self._verdicts:  # a context of a known size holds what the last one did
+            self._verdicts[n_seq] = find_verdict(
+                context=context,
+                namespace=namespace,
+                on_host=partial(self._run_on, host),
+                is_asked=spec.engine_options.canary == "load",
+                budget_s=spec.engine_options.canary_budget_s,
+                directory=spec.verdict_dir,
+            )
+        verdict = self._verdicts[n_seq]
+        self._opened = Open(model=model, context=context, namespace=namespace, verdict=verdict)
+        return self._opened
+
+    def _take_away(self) -> None:
         attached, self._attached = self._attached, None
         if attached is not None:
             _detach(attached)
-        loaded, self._loaded, self._opened = self._loaded, None, None
-        if loaded is not None:
-            model, context = loaded
-            context.close()
-            model.close()
 
     def _run_on(self, host: EngineHost, work: Callable[[], R]) -> R:
         """Run a piece of the canary on the host's thread; a canary that is stopped says nothing."""

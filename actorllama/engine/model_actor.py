@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum
 from time import perf_counter
 from typing import ClassVar, TypeAlias
 
 import trio
-from attrs import evolve, frozen
+from attrs import frozen
 
 from actorllama.actors import (
     Arrow,
     Begin,
+    Caller,
     Context,
     Crash,
     ExitReason,
@@ -22,7 +21,6 @@ from actorllama.actors import (
     MachineOutcome,
     NextEvent,
     PostPone,
-    Ref,
     ReplyTo,
     Shutdown,
     Source,
@@ -32,15 +30,25 @@ from actorllama.actors import (
     StopAndReply,
     Transition,
 )
-from actorllama.engine import events
 from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.commands import Command, GrantCredit
-from actorllama.engine.context_cells import ContextCells
 from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.host_actor import GetHost
 from actorllama.engine.load_job import LoadJob
 from actorllama.engine.loader import Loader
 from actorllama.engine.loop import EngineLoop
+from actorllama.engine.memory_messages import (
+    CloseDoor,
+    ContextParked,
+    ContextReopened,
+    LeaveMemory,
+    MemoryCall,
+    MemoryNotice,
+    OfferHeld,
+    OpenDoor,
+    Park,
+    PressureOver,
+)
 from actorllama.engine.messages import (
     CancelTake,
     Describe,
@@ -55,12 +63,14 @@ from actorllama.engine.messages import (
     Unload,
     WaitReady,
 )
-from actorllama.engine.reports import LoopFailed, LoopStatistics, Report, StepReport
+from actorllama.engine.model_news import ModelNews
+from actorllama.engine.opened import cells_of, info_of, status_of
+from actorllama.engine.parking import Parking
+from actorllama.engine.posting import granter, poster
+from actorllama.engine.reports import LoopFailed, LoopStatistics, StepReport
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.turn_desk import TurnDesk
 from actorllama.errors import StateError
-from actorllama.ids import TurnId
-from actorllama.telemetry import Event
 
 __all__ = ["ModelActor", "ModelState"]
 
@@ -71,6 +81,9 @@ class ModelState(Enum):
     LOADING = "loading"
     READY = "ready"
     DRAINING = "draining"
+    PARKING = "parking"
+    PARKED = "parked"
+    OPENING = "opening"
 
 
 @frozen
@@ -83,7 +96,7 @@ class GraceOver:
     """The running turns had their time."""
 
 
-ModelEvent: TypeAlias = ModelCall | ModelNotice | StartLoading | GraceOver
+ModelEvent: TypeAlias = ModelCall | ModelNotice | MemoryCall | MemoryNotice | StartLoading | GraceOver
 _Outcome: TypeAlias = MachineOutcome[ModelState]
 
 
@@ -102,13 +115,22 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         Arrow(ModelState.LOADING, LoadFinished, ModelState.READY),
         Arrow(ModelState.LOADING, Unload, ModelState.DRAINING),
         Arrow(ModelState.READY, Unload, ModelState.DRAINING),
+        Arrow(ModelState.READY, Park, ModelState.PARKING),
+        Arrow(ModelState.READY, PressureOver, ModelState.PARKING),
+        Arrow(ModelState.READY, StepReport, ModelState.PARKING),
+        Arrow(ModelState.PARKING, ContextParked, ModelState.PARKED),
+        Arrow(ModelState.PARKED, TakeTurn, ModelState.OPENING),
+        Arrow(ModelState.OPENING, ContextReopened, ModelState.READY),
     )
 
-    def __init__(self, spec: ModelSpec, *, host_name: str, cache_name: str) -> None:
+    def __init__(
+        self, spec: ModelSpec, *, host_name: str, cache_name: str, pressure_name: str = "pressure"
+    ) -> None:
         """Build from ``spec``; the host actor is found by name when loading begins."""
         self._spec = spec
         self._host_name = host_name
         self._cache_name = cache_name
+        self._pressure_name = pressure_name
         self._desk: TurnDesk | None = None
         self._info: ModelInfo | None = None
         self._seat: Seat | None = None
@@ -121,6 +143,10 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         self._context = ctx
         self._spec.board.begin()
         self._job = ctx.own(LoadJob(self._spec), LoadJob.close, abort=LoadJob.stop)
+        self._news = ModelNews(self._spec, ctx.bus)
+        self._parking = Parking(
+            self._spec, ctx, self._job, cache_name=self._cache_name, pressure_name=self._pressure_name
+        )
         self._began_s = perf_counter()
         return Begin(ModelState.LOADING, actions=(NextEvent(StartLoading()),))
 
@@ -129,7 +155,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         self._spec.board.take_down()
         self._job.value.stop()  # a load under way ends soon, and closing waits for it
         await self._context.run_native(LoadJob.close, self._job)
-        self._tell(events.MODEL_UNLOADED, {"n_cancelled": self._desk.n_cancelled if self._desk else 0})
+        self._news.unloaded(n_cancelled=self._desk.n_cancelled if self._desk else 0)
 
     async def handle_event(self, state: ModelState, event: ModelEvent, source: Source) -> _Outcome:
         """Take one event, and show what it changed; calls that must wait for loading are postponed."""
@@ -141,23 +167,27 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
     async def _take_event(self, state: ModelState, event: ModelEvent, source: Source) -> _Outcome:
         match event:
             case TakeTurn() | WaitReady() | Describe() | Unload():
-                return self._answer(state, event, source)
+                return await self._answer(state, event, source)
             case StartLoading():
                 return await self._load()
             case LoadFinished():
                 return self._loaded(event)
             case StepReport():
-                return self._report(state, event)
+                return await self._report(state, event)
             case LoopFailed():
                 return self._fail(state, event)
             case CancelTake() | GiveCredit() | GraceOver() | PrefixFound():
                 self._relay(event)
                 return Keep()
+            case OfferHeld() | Park() | CloseDoor() | OpenDoor() | LeaveMemory():
+                return await self._answer_memory(state, event, source)
+            case PressureOver() | ContextParked() | ContextReopened():
+                return await self._note_memory(state, event)
 
-    def _answer(self, state: ModelState, event: ModelCall, source: Source) -> _Outcome:
+    async def _answer(self, state: ModelState, event: ModelCall, source: Source) -> _Outcome:
         match event:
             case TakeTurn():
-                return self._take(state, event, source)
+                return await self._take(state, event, source)
             case WaitReady() if state is ModelState.LOADING:
                 return Keep(actions=(PostPone(),))
             case WaitReady():
@@ -194,64 +224,27 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         opened = self._job.value.opened
         duration_s = perf_counter() - self._began_s
         if event.error is not None or opened is None:
-            about = {"model": self._spec.name, "path": str(self._spec.path), "error": event.error}
-            self._context.bus.execute(events.LOAD_FAILED, {"duration_s": duration_s}, about)
+            self._news.load_failed(event.error, duration_s=duration_s)
             # Not a crash: loading it again would fail again.
             return Stop(Shutdown(event.error))
         self._attach(opened, self._host)
-        facts, verdict = opened.context.facts, opened.verdict
-        self._info = ModelInfo(
-            facts=opened.model.facts,
-            # Where rows are lent, a cell of each sequence is for that.
-            context=evolve(facts, ctx_per_seq=facts.ctx_per_seq - verdict.pads_lone_rows),
-            vocabulary=opened.model.vocabulary,
-            options=self._spec.context_options,
-            stream_window=self._spec.engine_options.stream_window,
-            namespace=opened.namespace,
-            verdict=verdict,
-        )
-        cells = ContextCells(
-            n_slots=facts.n_seq,
-            namespace=opened.namespace,
-            block_tokens=self._spec.cache_options.block_tokens,
-            n_reuse=self._spec.engine_options.n_reuse,
-            shares=self._spec.engine_options.prefix_cache,
-            cutter=opened.context.cutter,
-            can_restore=verdict.level != "recomputed",
-        )
         self._desk = TurnDesk(
             spec=self._spec,
-            cells=cells,
+            cells=cells_of(opened, self._spec),
             submit=self._submit,
-            grant=_granter(self._context.ref),
+            grant=granter(self._context.ref),
             find=self._tell_cache,
             keep=self._tell_cache,
             reply_to=self._context.ref,
-            exactness=verdict.level,
+            exactness=opened.verdict.level,
             bus=self._context.bus,
         )
-        self._context.bus.execute(
-            events.MODEL_LOADED,
-            {
-                "duration_s": duration_s,
-                "weights_bytes": opened.model.facts.weights_bytes,
-                "n_seq": facts.n_seq,
-                "n_ctx_per_seq": facts.ctx_per_seq,
-            },
-            {
-                "model": self._spec.name,
-                "path": str(self._spec.path),
-                "exactness": verdict.level,
-                "exactness_source": verdict.source,
-            },
-        )
-        if verdict.problem:
-            about = {"model": self._spec.name, "error": verdict.problem}
-            self._context.bus.execute(events.VERDICT_UNSAVED, {"n_checks": len(verdict.checks)}, about)
+        self._news.loaded(opened, duration_s=duration_s)
         return Transition(ModelState.READY)
 
     def _attach(self, opened: Open, host: EngineHost) -> None:
-        post = _poster(self._context.ref, trio.lowlevel.current_trio_token())
+        self._info = info_of(opened, self._spec)
+        post = poster(self._context.ref, trio.lowlevel.current_trio_token())
         loop = EngineLoop(
             context=opened.context,
             vocabulary=opened.model.vocabulary,
@@ -279,24 +272,85 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
 
     # -- turns ---------------------------------------------------------------------------------
 
-    def _take(self, state: ModelState, message: TakeTurn, source: Source) -> _Outcome:
+    async def _take(self, state: ModelState, message: TakeTurn, source: Source) -> _Outcome:
         caller = source.caller
         assert caller is not None, "TakeTurn is a call"
         match state:
-            case ModelState.LOADING:
+            case ModelState.LOADING | ModelState.PARKING | ModelState.OPENING:
                 return Keep(actions=(PostPone(),))
+            case ModelState.READY | ModelState.PARKED if self._parking.closed_because:
+                self._open_desk.turn_away(message, caller, self._parking.closed_because)
+            case ModelState.PARKED:
+                await self._parking.reopen(self._host)
+                return Transition(ModelState.OPENING, actions=(PostPone(),))
             case ModelState.READY:
+                self._parking.note_use()
                 self._open_desk.take(message, caller)
             case ModelState.DRAINING:
                 self._open_desk.refuse(message, caller)
         return Keep()
 
-    def _report(self, state: ModelState, report: StepReport) -> _Outcome:
+    async def _report(self, state: ModelState, report: StepReport) -> _Outcome:
         self._statistics = report.statistics
+        if report.ended:
+            self._parking.note_use()
         self._open_desk.report(report)
-        self._tell_step(report.statistics)
+        self._news.step(report.statistics, n_queued=self._open_desk.n_queued)
         if state is ModelState.DRAINING and self._open_desk.n_running == 0:
             return Stop(Shutdown("unloaded"))
+        return await self._park_to_grow(state)
+
+    # -- memory ----------------------------------------------------------------------------------
+
+    async def _answer_memory(self, state: ModelState, event: MemoryCall, source: Source) -> _Outcome:
+        match event:
+            case OfferHeld():
+                is_known = state in (ModelState.READY, ModelState.DRAINING, ModelState.PARKED)
+                held = self._parking.held(self._job.value, is_active=not self._is_idle(state))
+                return Keep(actions=(ReplyTo(source.caller, held if is_known else None),))
+            case Park() if state is ModelState.READY and self._is_idle(state):
+                return await self._park(source.caller)
+            case Park():
+                return Keep(actions=(ReplyTo(source.caller, None),))
+            case LeaveMemory() if self._is_idle(state):
+                return StopAndReply(Shutdown(event.reason), (ReplyTo(source.caller, value=True),))
+            case LeaveMemory():
+                return Keep(actions=(ReplyTo(source.caller, value=False),))
+            case CloseDoor() | OpenDoor():
+                self._parking.closed_because = event.reason if isinstance(event, CloseDoor) else ""
+                return Keep(actions=(ReplyTo(source.caller),))
+
+    async def _note_memory(self, state: ModelState, event: MemoryNotice) -> _Outcome:
+        match event:
+            case PressureOver():
+                self._parking.wants_growth = self._parking.is_small
+                return await self._park_to_grow(state)
+            case ContextParked() | ContextReopened() if event.error is not None:
+                return Stop(Crash(event.error))
+            case ContextParked():
+                self._parking.parked(event.parked)
+                return Transition(ModelState.PARKED)
+            case ContextReopened():
+                opened = self._job.value.opened
+                assert opened is not None
+                self._attach(opened, self._host)
+                self._open_desk.move(cells_of(opened, self._spec), opened.verdict.level)
+                self._parking.reopened(opened)
+                return Transition(ModelState.READY)
+
+    def _is_idle(self, state: ModelState) -> bool:
+        """Say whether no turn would be harmed if the context were closed now."""
+        return state in (ModelState.READY, ModelState.PARKED) and self._open_desk.is_idle
+
+    async def _park(self, caller: Caller | None) -> _Outcome:
+        self._seat = None
+        await self._parking.park(self._open_desk.idle_cells(), caller)
+        return Transition(ModelState.PARKING)
+
+    async def _park_to_grow(self, state: ModelState) -> _Outcome:
+        """Put a context that was reopened smaller aside, so that the next turn finds a whole one."""
+        if self._parking.wants_growth and state is ModelState.READY and self._is_idle(state):
+            return await self._park(None)
         return Keep()
 
     @property
@@ -305,11 +359,8 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         return self._desk
 
     def _fail(self, state: ModelState, event: LoopFailed) -> _Outcome:
-        self._context.bus.execute(
-            events.MODEL_FAILED,
-            {"n_live": self._open_desk.n_running, "n_queued": self._open_desk.n_queued},
-            {"model": self._spec.name, "error": event.error},
-        )
+        desk = self._open_desk
+        self._news.failed(event.error, n_live=desk.n_running, n_queued=desk.n_queued)
         # A model that is being unloaded anyway is not to be loaded again by its supervisor.
         is_leaving = state is ModelState.DRAINING
         return Stop(Shutdown(event.error) if is_leaving else Crash(event.error))
@@ -329,19 +380,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             self._host.submit(self._seat, command)
 
     def _status(self, state: ModelState) -> ModelStatus:
-        options, desk = self._spec.context_options, self._desk
-        return ModelStatus(
-            name=self._spec.name,
-            state=state.value,
-            path=str(self._spec.path),
-            n_seq=options.n_seq,
-            ctx_per_seq=self._info.context.ctx_per_seq if self._info else options.ctx_per_seq,
-            n_live=desk.n_running if desk else 0,
-            n_queued=desk.n_queued if desk else 0,
-            n_free_slots=desk.n_free_slots if desk else 0,
-            exactness=self._info.verdict.level if self._info else None,
-            statistics=self._statistics,
-        )
+        return status_of(self._spec, state.value, self._info, self._desk, self._statistics)
 
     def _show(self, state: ModelState) -> None:
         self._spec.board.hang(
@@ -350,36 +389,3 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             exactness=self._info.verdict.level if self._info else None,
             n_decoded=self._statistics.n_decoded if self._statistics else 0,
         )
-
-    def _tell(self, event: Event, measurements: dict[str, float]) -> None:
-        self._context.bus.execute(event, measurements, {"model": self._spec.name})
-
-    def _tell_step(self, statistics: LoopStatistics) -> None:
-        if self._context.bus.is_listening(events.STEP_REPORTED):
-            self._tell(
-                events.STEP_REPORTED,
-                {
-                    "n_steps": statistics.n_steps,
-                    "n_prefilled": statistics.n_prefilled,
-                    "n_decoded": statistics.n_decoded,
-                    "n_live": statistics.n_live,
-                    "n_queued": self._open_desk.n_queued,
-                    "decode_s": statistics.decode_s,
-                    "sample_s": statistics.sample_s,
-                },
-            )
-
-
-def _poster(ref: Ref, token: trio.lowlevel.TrioToken) -> Callable[[Report], None]:
-    """Make the function that the host thread reports with."""
-
-    def post(report: Report) -> None:
-        # Without an event loop nobody is left who could have listened.
-        with suppress(trio.RunFinishedError):
-            token.run_sync_soon(ref.info_nowait, report)
-
-    return post
-
-
-def _granter(ref: Ref) -> Callable[[TurnId, int], None]:
-    return lambda turn_id, n_tokens: ref.info_nowait(GiveCredit(turn_id=turn_id, n_tokens=n_tokens))

@@ -12,6 +12,7 @@ from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, StartTurn
 from actorllama.engine.context_cells import ContextCells
 from actorllama.engine.gauges import DeskReadings
+from actorllama.engine.idle_cells import IdleCells
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.reports import CapturedCells, StepReport, TurnEnd
 from actorllama.engine.request import TurnRequest
@@ -109,6 +110,21 @@ class TurnDesk:
             last_hit_source=self._ledger.last_hit_source,
         )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no turn runs and none waits."""
+        return not self._running and not self._queue
+
+    def idle_cells(self) -> tuple[IdleCells, ...]:
+        """List what sequences hold that no turn has."""
+        return self._cells.idle()
+
+    def move(self, cells: ContextCells, exactness: Exactness) -> None:
+        """Go on with another context, while no turn runs and none waits."""
+        assert self.is_idle
+        cells.token_s = self._cells.token_s
+        self._cells, self._exactness = cells, exactness
+
     def take(self, message: TakeTurn, caller: Caller) -> None:
         """Queue a turn and start it if a sequence is free; refuse it if the queue is full."""
         if not caller.is_waiting:  # it left while the call was put aside, and takes no place in the queue
@@ -176,6 +192,15 @@ class TurnDesk:
         """Do not take a turn, because the model is being unloaded."""
         self._ledger.refuse()
         self._send_away(message, caller)
+
+    def turn_away(self, message: TakeTurn, caller: Caller, reason: str) -> None:
+        """Do not take a turn now, for this reason; it may come again later."""
+        self._ledger.refuse()
+        self._news.refused(message.turn_id, self.n_queued, reason)
+        capacity = self._spec.engine_options.queue_capacity
+        caller.reply_error(
+            Busy(model=self._spec.name, n_queued=self.n_queued, capacity=capacity, reason=reason)
+        )
 
     def _send_away(self, message: TakeTurn, caller: Caller) -> None:
         self._news.refused(message.turn_id, self.n_queued, UNLOADING)

@@ -92,13 +92,17 @@ class NoFreeSlot(EngineError):
 
 
 class Busy(EngineError):
-    """The admission queue is full; the turn was not taken."""
+    """The admission queue is full, or memory is short; the turn was not taken."""
 
-    def __init__(self, *, model: str, n_queued: int, capacity: int) -> None:
-        """Name the model and the bound."""
+    def __init__(self, *, model: str, n_queued: int, capacity: int, reason: str = "") -> None:
+        """Name the model and the bound, or the reason if it is another."""
         self.model = model
         self.n_queued = n_queued
         self.capacity = capacity
+        self.reason = reason
+        if reason:
+            super().__init__(f"model {model!r} takes no turns now: {reason}. Try again later.")
+            return
         super().__init__(
             f"model {model!r} has {n_queued} turns waiting and queues at most {capacity}. "
             "Try again later, or raise queue_capacity."

@@ -46,12 +46,23 @@ class Survey:
         """
         self.root = os.path.abspath(root)  # noqa: PTH100 (paths are strings here, for speed)
         self.directory = Directory(self.root, files=files or PosixFileSystem(), mac_key=mac_key)
+        self.files: tuple[KnownFile, ...] = ()
+        self._heads: dict[str, FileHead | object] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the names again; what was read of files stays known.
+
+        Raises:
+            CacheError: The root cannot be read.
+
+        Cost: as at first for directories that changed or were read within the last second.
+        """
         try:
             self.directory.refresh()
         except OSError as exc:
             raise CacheError(f"{self.root}: {exc}. Give a root that can be read.") from exc
-        self.files: tuple[KnownFile, ...] = tuple(self.directory.known())
-        self._heads: dict[str, FileHead | object] = {}
+        self.files = tuple(self.directory.known())
 
     @property
     def used_bytes(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -135,12 +135,18 @@ def save_turns(state: Path) -> Saved:
     return trio.run(work)
 
 
-def resumed(state: Path, key: str) -> tuple[tuple[int, ...], int]:
-    """Resume a turn in a fresh runtime; give its tokens, and how many cells were not computed again."""
+def resumed(
+    state: Path, key: str, *, meanwhile: Callable[[], None] = lambda: None
+) -> tuple[tuple[int, ...], int]:
+    """Resume a turn in a fresh runtime; give its tokens, and how many cells were not computed again.
+
+    ``meanwhile`` is called when the runtime has looked at its disk, and before it reads the turn.
+    """
 
     async def work() -> tuple[tuple[int, ...], int]:
         async with open_runtime(state_dir=state) as rt:
             model = await rt.load("demo", n_threads=1, n_seq=3, ctx_per_seq=512)
+            await trio.to_thread.run_sync(meanwhile)
             result = await model.resume(key, max_tokens=N_REST, keep=False)
             return result.tokens, result.usage.n_cached
 

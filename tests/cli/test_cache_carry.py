@@ -325,3 +325,24 @@ def test_rows_without_any_turn_stay_if_they_are_whole_from_the_first(
     gone = items(cli.json("gc"), "gone")
     assert len(gone) == n_rows - 1
     assert cli.listed() == []
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_all_commands_work_beside_a_runtime(saved: Saved, invoke: Invoke, tmp_path: Path) -> None:
+    """Even the ones that take everything away: what is gone is computed again."""
+    state = tmp_path / "state"
+    shutil.copytree(saved.state, state)
+    cli = Cli(invoke=invoke, state=state)
+
+    def meanwhile() -> None:
+        for name in ("ls", "stat", "check", "gc"):
+            assert cli(name).code == 0
+        assert cli("export", "--all", "-o", str(tmp_path / "x.tar")).code == 0
+        assert cli("gc", "--limit", "0").code == 0
+        assert cli("import", str(tmp_path / "x.tar")).code == 0
+        assert cli("rm", *(key for key in cli.listed() if key not in saved.keys)).code == 0
+
+    assert resumed(state, saved.keys[0], meanwhile=meanwhile) == (saved.rest[0], 0)
+    assert resumed(state, saved.keys[1], meanwhile=lambda: None)[0] == saved.rest[1]
+    assert cli("check").code == 0

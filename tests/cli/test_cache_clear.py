@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from actorllama.cli import cache_gc
+from actorllama.cli.cache_plan import GcRules, plan_gc
 from actorllama.kvcache import KnownFile, StoredEntry, Survey, clear
 from actorllama.kvcache.layout import temporary_name
 from actorllama.kvcache.owner import Owner
@@ -147,6 +148,20 @@ def test_what_was_used_or_replaced_after_it_was_chosen_is_spared(cli: Cli) -> No
     assert {one.key for one in done.spared} == {used, replaced}
     assert done.gone == tuple(told)
     assert {one.key for one in done.gone} == keys_of(*TURN[3:], *OTHER[1:])
+
+
+def test_a_turn_that_is_being_published_is_no_gap(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory of its first block was listed before that got its name."""
+    survey = Survey(cli.state / "snapshots")
+    first = str(file_of(cli.state, TURN[0]))
+    survey.files = tuple(one for one in survey.files if one.path != first)
+    assert survey.lineage().orphans(lambda _one: True) != ()
+    rules = GcRules(temporary_age_s=60.0, takes_unresumable=True)
+    assert plan_gc(survey, rules, needs_others=lambda _one: True) == ()
+
+    monkeypatch.setattr(survey, "files", ())  # and a turn that came later is not looked at yet
+    rules = GcRules(temporary_age_s=60.0, limit_bytes=0)
+    assert plan_gc(survey, rules, needs_others=lambda _one: True) == ()
 
 
 # -- rm --------------------------------------------------------------------------------------------

@@ -1,0 +1,113 @@
+"""What the pressure actor and the model actors tell each other about memory: frozen values."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from attrs import frozen
+
+from actorllama.actors import Call
+from actorllama.native.memory_devices import BufferSize
+
+__all__ = [
+    "AskRoom",
+    "CloseDoor",
+    "ContextParked",
+    "ContextReopened",
+    "HeldMemory",
+    "LeaveMemory",
+    "MemoryCall",
+    "MemoryNotice",
+    "OfferHeld",
+    "OpenDoor",
+    "Park",
+    "Parked",
+    "PressureOver",
+]
+
+
+@frozen(kw_only=True)
+class HeldMemory:
+    """What a loaded model holds."""
+
+    context: tuple[BufferSize, ...]
+    """Of its context; empty while that is put aside."""
+    weights: tuple[BufferSize, ...]
+    is_active: bool
+    """Whether it serves a turn, or one waits."""
+    used_at_s: float
+    """When it last took or ended a turn, on trio's clock."""
+
+
+@frozen(kw_only=True)
+class OfferHeld(Call["HeldMemory | None"]):
+    """Ask what a model holds; ``None`` while it is being loaded, put aside or brought back."""
+
+
+@frozen(kw_only=True)
+class Parked:
+    """A context was put aside."""
+
+    freed: tuple[BufferSize, ...]
+    kept_bytes: int
+    """What of its cells was not in the cache yet, and is now."""
+
+
+@frozen(kw_only=True)
+class Park(Call["Parked | None"]):
+    """Put an idle context aside: its cells go into the cache, its memory is free.
+
+    The reply is ``None`` if it is not idle. The next turn brings it back.
+    """
+
+
+@frozen(kw_only=True)
+class CloseDoor(Call[None]):
+    """Take no new turns, for this reason; those that were taken go on."""
+
+    reason: str
+
+
+@frozen(kw_only=True)
+class OpenDoor(Call[None]):
+    """Take turns again."""
+
+
+@frozen(kw_only=True)
+class LeaveMemory(Call[bool]):
+    """Unload an idle model, for this reason; False, and nothing happens, if it is not idle."""
+
+    reason: str
+
+
+MemoryCall: TypeAlias = OfferHeld | Park | CloseDoor | OpenDoor | LeaveMemory
+
+
+@frozen(kw_only=True)
+class PressureOver:
+    """Memory is there again: what was brought back smaller may grow when it is idle."""
+
+
+@frozen(kw_only=True)
+class ContextParked:
+    """The context of a model is closed, or there was an error."""
+
+    parked: Parked
+    error: Exception | None = None
+
+
+@frozen(kw_only=True)
+class ContextReopened:
+    """The context of a model is open again, or there was an error."""
+
+    error: Exception | None = None
+
+
+MemoryNotice: TypeAlias = PressureOver | ContextParked | ContextReopened
+
+
+@frozen(kw_only=True)
+class AskRoom(Call[float]):
+    """Ask the pressure actor how much of these buffers there is room for now: 0 to 1."""
+
+    buffers: tuple[BufferSize, ...]
