@@ -1,6 +1,7 @@
 """``actorllama cache ls``, ``stat`` and ``check``: what looks and changes nothing."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from actorllama.kvcache.layout import temporary_name
 from actorllama.kvcache.owner import Owner
 from tests.cli.saved_turns import NAMESPACE, Cli, file_of, items, made_up_turn, put
 from tests.cli.shell import Invoke
+from tests.kvcache.samples import snapshot_of
 
 TURN = made_up_turn(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, label="the first")
 OTHER = made_up_turn(1, 2, 3, 4, 9, 9, 9, 9, 9)
@@ -124,6 +126,35 @@ def test_check_sets_aside_what_is_damaged_and_says_so(cli: Cli) -> None:
     stat = cli.json("stat")
     assert (stat["n_resumable"], stat["n_recomputed"]) == (2, 1)
     assert stat["quarantined"] == {"n_files": 1, "n_bytes": len(content)}
+
+
+def test_people_are_told_what_a_check_found(cli: Cli) -> None:
+    path = cli.state / "snapshots" / temporary_name("ab" * 16, DEAD)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    os.utime(path, ns=(0, 0))
+    file_of(cli.state, TURN[0]).write_bytes(b"")
+    done = cli("check")
+    assert (done.code, done.out) == (
+        1,
+        "8 entries read: 1 damaged, 0 of another version or too large, 0 unreadable\n",
+    )
+    assert done.err.splitlines() == [
+        f"{TURN[0].key}: damaged in its magic, set aside",
+        "1 unfinished file removed",
+        "`actorllama cache gc --quarantine` frees the bytes of what was set aside",
+    ]
+
+
+def test_a_turn_with_rows_of_its_own_or_none_says_so(invoke: Invoke, tmp_path: Path) -> None:
+    own, bare = snapshot_of(3), made_up_turn(1)[-1]
+    put(tmp_path, [own], [bare])
+    cli = Cli(invoke=invoke, state=tmp_path)
+    lines = cli("ls").out.splitlines()
+    assert "own" in next(line for line in lines if own.key[:12] in line)
+    assert "computed again" in next(line for line in lines if bare.key[:12] in line)
+    assert (cli.json("stat")["n_resumable"], cli.json("stat")["n_recomputed"]) == (1, 1)
+    assert "1 with all their rows, 1 that are computed again" in cli("stat").out
 
 
 def test_an_empty_state_directory_is_fine(invoke: Invoke, tmp_path: Path) -> None:
