@@ -44,6 +44,7 @@ from actorllama.engine.cache_messages import (
 )
 from actorllama.engine.commands import RestoredState
 from actorllama.engine.restore_cost import RestoreCost
+from actorllama.engine.transit_memory import TransitMemory
 from actorllama.errors import CacheError, TierFull
 from actorllama.kvcache import (
     CacheOptions,
@@ -96,6 +97,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         self._counting: deque[tuple[CountCells, Caller]] = deque()
         self._is_writing = False
         self._cost = RestoreCost()
+        self._transit = TransitMemory()
 
     async def init(self, ctx: Context) -> InitOutcome:
         """Open the tiers; a disk tier that cannot be opened refuses the start."""
@@ -261,7 +263,8 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if len(entries) < len(job.hit.keys):  # a part is gone or damaged: less is left, and is looked for
             await self._find_prefix(job.question)
             return
-        await self._run(Join(question=job.question, hit=job.hit, entries=entries, began_s=job.began_s))
+        join = Join(question=job.question, hit=job.hit, entries=entries, began_s=job.began_s)
+        await self._run(join.placed(self._transit))
 
     def _joined(self, job: Join, outcome: JobOutcome) -> None:
         n_bytes = sum(entry.n_bytes for entry in job.entries)
@@ -307,7 +310,10 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             await self._done(job, job.run())
             return
         ref = self._context.ref
-        child = await self._context.start(lambda: Worker(job, ref.info_nowait))
+        handed = [
+            job
+        ]  # taken out once: what is left of a dead child would hold its states until a collection
+        child = await self._context.start(lambda: Worker(handed.pop(), ref.info_nowait))
         self._children[child] = job
 
     async def _done(self, job: CacheJob, outcome: JobOutcome) -> None:
@@ -348,7 +354,7 @@ class Worker(Server[None, None, None]):
 
     def __init__(self, job: CacheJob, report: Callable[[JobDone], None]) -> None:
         """Run ``job`` and hand its outcome to ``report``."""
-        self._job = job
+        self._job: CacheJob | None = job
         self._report = report
 
     async def init(self, ctx: Context) -> InitOutcome:
@@ -357,6 +363,8 @@ class Worker(Server[None, None, None]):
 
     async def handle_continue(self, term: object) -> Outcome:
         """Work and report."""
-        outcome: JobOutcome = await trio.to_thread.run_sync(self._job.run)
-        self._report(JobDone(job=self._job, outcome=outcome))
+        job, self._job = self._job, None
+        assert job is not None, "it begins once"
+        outcome: JobOutcome = await trio.to_thread.run_sync(job.run)
+        self._report(JobDone(job=job, outcome=outcome))
         return Stop(Normal())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from actorllama.engine.cache_messages import FindPrefix, KeepCells
 from actorllama.engine.commands import RestoredState
+from actorllama.engine.transit_memory import TransitMemory
 from actorllama.errors import CacheError, StateError
 from actorllama.kvcache import (
     Block,
@@ -110,21 +112,34 @@ class Join:
     hit: PrefixHit
     entries: Sequence[StoredEntry] = field(repr=False)
     began_s: float
+    into: memoryview | None = field(default=None, repr=False, eq=False)
+    """Where the state goes; ``None`` is memory of its own."""
 
     @property
     def is_quick(self) -> bool:
         """Whether it may run on the event loop."""
         return sum(entry.n_bytes for entry in self.entries) <= _INLINE_BYTES
 
+    def placed(self, memory: TransitMemory) -> Join:
+        """Take memory for a large state; by the owner of the memory, so before the job goes to a thread."""
+        if self.is_quick:
+            return self
+        with suppress(StateError):  # `run` meets it too, and tells
+            return evolve(self, into=memory.take(self.question.cutter.joined_bytes(*self._parts())))
+        return self
+
     def run(self) -> RestoredState | StateError:
         """Make the state that the asker's context restores."""
-        blocks = [memoryview(entry.payload) for entry in self.entries if isinstance(entry, Block)]
-        tails = [memoryview(entry.payload) for entry in self.entries if isinstance(entry, Boundary)]
         try:
-            kv = self.question.cutter.join(blocks, tails[0] if tails else None)
+            kv = self.question.cutter.join(*self._parts(), into=self.into)
         except StateError as exc:
             return exc
         return RestoredState(kv=kv, n_cells=self.hit.n_cells, source=self.hit.tier)
+
+    def _parts(self) -> tuple[Sequence[memoryview], memoryview | None]:
+        blocks = [memoryview(entry.payload) for entry in self.entries if isinstance(entry, Block)]
+        tails = [memoryview(entry.payload) for entry in self.entries if isinstance(entry, Boundary)]
+        return blocks, tails[0] if tails else None
 
 
 @frozen(kw_only=True)

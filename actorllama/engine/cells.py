@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from actorllama.engine.commands import PrefixSource, StartTurn
+from actorllama.engine.transit_memory import TransitMemory
 from actorllama.errors import StateError
 from actorllama.native import InferenceContext
 
@@ -29,6 +30,7 @@ class SequenceCells:
     def __init__(self, context: InferenceContext) -> None:
         """Work on ``context``."""
         self._context = context
+        self._memory = TransitMemory()
 
     def begin(self, command: StartTurn) -> BegunCells:
         """Give a sequence the cells that its turn begins with; what cannot be had is computed again.
@@ -54,5 +56,5 @@ class SequenceCells:
 
     def capture(self, seq_id: int) -> memoryview:
         """Copy the cells of a sequence out."""
-        buffer = memoryview(bytearray(self._context.state_bytes(seq_id)))
+        buffer = self._memory.take(self._context.state_bytes(seq_id))
         return buffer[: self._context.get_state(seq_id, buffer)]

@@ -130,8 +130,23 @@ class StateCutter(Protocol):
         """Say where in a part the rows of f16 and f32 lie: what may be rounded, if anything is."""
         ...
 
-    def join(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> memoryview:
+    def joined_bytes(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> int:
+        """Say how long the state will be that `join` makes of these parts.
+
+        Raises:
+            StateError: The parts do not fit together.
+        """
+        ...
+
+    def join(
+        self, blocks: Sequence[memoryview], boundary: memoryview | None, *, into: memoryview | None = None
+    ) -> memoryview:
         """Make a state that ``set_state`` of such a context accepts.
+
+        Args:
+            blocks: From the first on, without a gap.
+            boundary: What follows them.
+            into: Writable memory of at least `joined_bytes`, of which the result is a part; else fresh.
 
         Raises:
             StateError: The parts do not fit together.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from actorllama.native.state_blocks import join_state, split_state
+from actorllama.native.state_blocks import join_state, joined_bytes, split_state
 from actorllama.native.state_part import float_rows
 from actorllama.native.state_parts import FloatRows, StateParts
 from actorllama.native.state_reader import SectionKind
@@ -50,10 +50,20 @@ class LayoutCutter:
         """
         return float_rows(part)
 
-    def join(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> memoryview:
-        """Make a state for the context.
+    def joined_bytes(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> int:
+        """Say how long the state will be that `join` makes of these parts.
 
         Raises:
             StateError: The parts do not fit together.
         """
-        return join_state(blocks, boundary, n_stream=self.n_stream)
+        return joined_bytes(blocks, boundary, n_stream=self.n_stream)
+
+    def join(
+        self, blocks: Sequence[memoryview], boundary: memoryview | None, *, into: memoryview | None = None
+    ) -> memoryview:
+        """Make a state for the context, in ``into`` if that is given.
+
+        Raises:
+            StateError: The parts do not fit together.
+        """
+        return join_state(blocks, boundary, n_stream=self.n_stream, into=into)

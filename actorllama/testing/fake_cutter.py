@@ -43,8 +43,14 @@ class FakeCutter:
         """There are none: its cells are integers."""
         return ()
 
-    def join(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> memoryview:
-        """Put a state together again.
+    def joined_bytes(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> int:
+        """Count the bytes of the state that these parts make."""
+        return _HEADER.size + sum(map(len, blocks)) + len(boundary or b"")
+
+    def join(
+        self, blocks: Sequence[memoryview], boundary: memoryview | None, *, into: memoryview | None = None
+    ) -> memoryview:
+        """Put a state together again, in ``into`` if that is given.
 
         Raises:
             StateError: A part is no list of cells.
@@ -52,7 +58,11 @@ class FakeCutter:
         cells = b"".join((*blocks, b"" if boundary is None else boundary))
         if len(cells) % _CELL_BYTES:
             raise StateError(operation="join", reason=f"{len(cells)} bytes are no whole cells")
-        return memoryview(_HEADER.pack(_MAGIC, len(cells) // _CELL_BYTES) + cells)
+        state = _HEADER.pack(_MAGIC, len(cells) // _CELL_BYTES) + cells
+        if into is None:
+            return memoryview(state)
+        into[: len(state)] = state
+        return into[: len(state)]
 
     def _cells(self, data: bytes) -> bytes:
         cells = data[_HEADER.size :]

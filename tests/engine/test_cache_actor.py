@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -177,6 +179,22 @@ async def test_what_is_kept_is_on_disk_when_the_system_has_ended(tmp_path: Path)
         await wait_found(desk.cache, kept[-1])
     async with open_desk(tmp_path) as desk:
         assert [await wait_found(desk.cache, item) for item in kept] == ["disk"] * 5
+
+
+async def test_a_large_state_that_was_cut_is_not_held_until_a_collection() -> None:
+    gc.disable()
+    try:
+        async with open_desk(cache=CacheActor(CacheOptions(block_tokens=4096), None)) as desk:
+            large = keep(range(BIG), n_block=4096)
+            whole = weakref.ref(cast("memoryview", large.kv))
+            desk.cache.info_nowait(large)
+            await wait_found(desk.cache, large)
+            del large
+            with trio.fail_after(10):
+                while whole() is not None or await desk.find((*range(BIG), 7)) is None:
+                    await trio.lowlevel.checkpoint()
+    finally:
+        gc.enable()
 
 
 async def test_a_large_state_that_was_being_cut_at_the_end_is_on_disk(tmp_path: Path) -> None:
