@@ -50,6 +50,7 @@ from actorllama.engine.messages import (
 )
 from actorllama.engine.model_actor import ModelActor, ModelState
 from actorllama.engine.namespace import salted
+from actorllama.engine.observe_options import ObserveOptions
 from actorllama.engine.options import EngineOptions
 from actorllama.engine.reports import FinishReason, LoopStatistics, TokenLogprob
 from actorllama.engine.request import TurnRequest, check_request
@@ -86,6 +87,7 @@ __all__ = [
     "ModelSpec",
     "ModelState",
     "ModelStatus",
+    "ObserveOptions",
     "ReadCacheStatistics",
     "RestoredState",
     "TakeTurn",

@@ -135,7 +135,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             case FindSnapshot():
                 return Reply(await self._find_snapshot(message.key))
             case ReadCacheStatistics():
-                return Reply(await trio.to_thread.run_sync(self._store.statistics))
+                return await self._count_all(caller)
             case CountCells():
                 self._counting.append((message, caller))
                 self._count()
@@ -147,6 +147,13 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 await self._write_next()
                 return NoReply()
         assert_never(message)
+
+    async def _count_all(self, caller: Caller) -> Outcome:
+        try:
+            return Reply(await trio.to_thread.run_sync(self._store.statistics))
+        except CacheError as error:  # a root that cannot be read now: no reason to rebuild what is in RAM
+            caller.reply_error(error)
+            return NoReply()
 
     async def handle_info(self, message: CacheNotice) -> Outcome:
         """Take an order, or the end of one."""

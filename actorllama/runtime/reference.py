@@ -9,6 +9,7 @@ import sys
 
 from actorllama import actors, engine, kvcache, telemetry
 from actorllama.engine import ModelActor
+from actorllama.runtime.events import EVENTS
 from actorllama.telemetry import describe_events
 
 __all__ = ["render_reference"]
@@ -16,7 +17,7 @@ __all__ = ["render_reference"]
 
 def render_reference() -> str:
     """Give the page of events and states as Markdown."""
-    events = (*telemetry.EVENTS, *actors.EVENTS, *engine.EVENTS, *kvcache.EVENTS)
+    events = (*telemetry.EVENTS, *actors.EVENTS, *engine.EVENTS, *kvcache.EVENTS, *EVENTS)
     return "\n".join(
         (
             "# Reference",

@@ -55,6 +55,7 @@ from actorllama.runtime.key_file import read_mac_key
 from actorllama.runtime.load_options import LoadOptions, build_spec, check_name
 from actorllama.runtime.model import Model
 from actorllama.runtime.names import CACHE_NAME, HOST_NAME, MODELS_NAME, model_name, supervisor_name
+from actorllama.runtime.observer import open_observer
 from actorllama.telemetry import Bus
 
 __all__ = ["Runtime", "open_runtime"]
@@ -309,6 +310,8 @@ async def open_runtime(
     if backend is None:
         backend = await trio.to_thread.run_sync(_llama_backend)
     async with open_system(name="actorllama", bus=bus, runner=runner) as system:
+        runtime = Runtime(system=system, config=config, backend=backend, state_dir=root)
+        observing = open_observer(config.observe, root, bus=system.bus, look=runtime.gauges)
         children = (
             ChildSpec(id="host", start=lambda: HostActor(make_host), name=HOST_NAME, shutdown=_END_TIMEOUT_S),
             ChildSpec(
@@ -324,8 +327,10 @@ async def open_runtime(
                 type="supervisor",
             ),
         )
-        await system.start(lambda: Supervisor(strategy="rest_for_one", children=children), name="runtime")
-        yield Runtime(system=system, config=config, backend=backend, state_dir=root)
+        async with observing as observer:  # last in the tree: nobody is restarted with it
+            tree = (*children, *observer)
+            await system.start(lambda: Supervisor(strategy="rest_for_one", children=tree), name="runtime")
+            yield runtime
 
 
 def _llama_backend() -> Backend:
