@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import struct
 from typing import Final
 
 from attrs import field, frozen
 
 from actorllama.errors import SnapshotCorrupt
-from actorllama.kvcache.chain import TOKEN_BYTES, chain_of, root_key
+from actorllama.kvcache.chain import TOKEN_BYTES, block_keys, packed_boundary_key, root_key
 from actorllama.kvcache.directory import Directory
 from actorllama.kvcache.entry import EntryKind
-from actorllama.kvcache.fields import show_tokens
+from actorllama.kvcache.fields import buffer_size
 from actorllama.kvcache.header import HEADER_BYTES, SECTIONS, Header
 from actorllama.kvcache.meta import Facts, float_fact, int_fact, read_facts, text_fact
 
@@ -37,7 +36,8 @@ class FileHead:
     """Of a block or boundary: the key before it, which may be a root."""
     namespace: str | None = None
     """Of a snapshot; rows do not know theirs."""
-    tokens: tuple[int, ...] = field(default=(), repr=show_tokens)
+    packed: bytes = field(default=b"", repr=buffer_size)
+    """Token ids of a snapshot as its file has them: a hundred thousand turns are looked at together."""
     created_s: float | None = None
     label: str = ""
     block_tokens: int | None = None
@@ -56,11 +56,14 @@ class FileHead:
 
         Cost: as `chain_of`.
         """
-        if self.namespace is None or self.block_tokens is None:
+        root = self.root
+        if root is None or self.block_tokens is None:
             return ()
-        chain = chain_of(self.namespace, self.tokens[:-1], block_tokens=self.block_tokens)
-        blocks = chain.blocks if self.has_blocks else ()
-        return (*blocks, chain.boundary) if self.has_boundary else blocks
+        cells = self.packed[:-TOKEN_BYTES]
+        blocks = tuple(block_keys(root, cells, block_tokens=self.block_tokens))
+        tail = cells[TOKEN_BYTES * self.block_tokens * len(blocks) :]
+        end = (packed_boundary_key(blocks[-1] if blocks else root, tail),) if self.has_boundary else ()
+        return (*blocks, *end) if self.has_blocks else end
 
 
 def read_head(directory: Directory, path: str, key: str) -> FileHead:
@@ -83,7 +86,7 @@ def read_head(directory: Directory, path: str, key: str) -> FileHead:
         kind = _KINDS[text_fact(facts, "kind")]
         packed = _section(directory, fd, header, "TOKN", path) if kind == "snapshot" else b""
         return _head(kind, header, facts, packed)
-    except (ValueError, TypeError, KeyError, struct.error, RecursionError) as exc:
+    except (ValueError, TypeError, KeyError, RecursionError) as exc:
         raise SnapshotCorrupt(key=key, path=path, section="content") from exc
     finally:
         directory.close(fd)
@@ -115,7 +118,7 @@ def _head(kind: EntryKind, header: Header, facts: Facts, packed: bytes) -> FileH
         codec=codec,
         raw_bytes=raw_bytes,
         namespace=text_fact(facts, "namespace"),
-        tokens=struct.unpack(f"<{n_tokens}i", packed),
+        packed=packed,
         created_s=float_fact(facts, "created_s"),
         label=text_fact(facts, "label"),
         block_tokens=None if facts.get("block_tokens") is None else int_fact(facts, "block_tokens"),

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from actorllama.errors import CacheError, SnapshotCorrupt, SnapshotMismatch
-from actorllama.kvcache import Buffer, KnownFile, StoredEntry, Survey, clear, plan_down_to
+from actorllama.kvcache import Buffer, KnownFile, Snapshot, StoredEntry, Survey, clear, plan_down_to
+from actorllama.kvcache.chain import pack_tokens
 from actorllama.kvcache.payload import seal
 from actorllama.telemetry import StrictBus
 from tests.kvcache.samples import FaultyFiles, failing, path_of, snapshot_of, state_of, tier_at
@@ -44,8 +45,30 @@ def test_a_head_says_what_the_entry_says(root: Path) -> None:
     assert (block.kind, block.parent, block.n_tokens, block.root) == ("block", STATE[0].key, 4, None)
     assert block.parts() == ()
     assert snapshot.parts() == tuple(entry.key for entry in STATE[:-1])
-    assert (snapshot.tokens, snapshot.n_prompt, snapshot.codec) == ((1, *range(2, 15)), 2, "none")
+    assert (snapshot.packed, snapshot.n_prompt) == (pack_tokens((1, *range(2, 15))), 2)
+    assert (snapshot.codec, snapshot.block_tokens) == ("none", 4)
     assert list(survey.turns()) == [(file_of(survey, STATE[-1]), snapshot)]
+
+
+@pytest.mark.parametrize("n_tokens", [1, 2, 4, 5, 6, 9, 12])
+@pytest.mark.parametrize("has_blocks", [True, False])
+def test_a_head_knows_the_rows_of_any_snapshot(tmp_path: Path, n_tokens: int, has_blocks: bool) -> None:
+    snapshot = Snapshot(
+        namespace="abc",
+        tokens=range(n_tokens),
+        n_prompt=1,
+        sampler=b"",
+        block_tokens=4,
+        has_blocks=has_blocks,
+        has_boundary=n_tokens % 2 == 0,
+        created_s=1.0,
+    )
+    tier_at(tmp_path, bus=StrictBus()).put(snapshot)
+    survey = Survey(tmp_path)
+    head = survey.head(file_of(survey, snapshot))
+    assert head is not None
+    assert head.parts() == snapshot.parts
+    assert survey.lineage().missing(snapshot.key) == snapshot.parts
 
 
 def test_a_head_that_was_read_is_known(root: Path) -> None:
