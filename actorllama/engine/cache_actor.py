@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import ClassVar, TypeAlias, assert_never
@@ -92,8 +93,10 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         self._children: dict[Ref, CacheJob] = {}
         self._splitting: dict[str, Snapshot] = {}
         self._splitting_bytes = 0
-        self._n_splitting = 0
-        self._deferred: deque[FindPrefix] = deque()
+        self._to_split: deque[KeepCells] = deque()  # the first one may be under way
+        self._n_ordered = self._n_split = 0
+        self._is_splitting = False
+        self._deferred: deque[tuple[FindPrefix, int]] = deque()
         self._counting: deque[tuple[CountCells, Caller]] = deque()
         self._is_writing = False
         self._cost = RestoreCost()
@@ -159,7 +162,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         """Take an order, or the end of one."""
         match message:
             case KeepCells():
-                await self._keep(message)
+                self._keep(message)
             case FindPrefix():
                 await self._find_prefix(message)
             case JobDone():
@@ -167,6 +170,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 await self._done(message.job, message.outcome)
             case Exit():
                 await self._lost(message)
+        await self._split_next()
         self._memory.advance()
         self._count()
         await self._write_next()
@@ -184,6 +188,9 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                         self._store.finish(child_job.job, written)
                 case Read() | Join():
                     pass  # nobody waits for it any more
+        while self._to_split:
+            split = self._split_of(self._to_split[0])
+            self._kept(split, await trio.to_thread.run_sync(split.run))
         while (job := self._store.write_behind()) is not None:
             outcome = await trio.to_thread.run_sync(job.run)
             with suppress(CacheError):
@@ -191,32 +198,40 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
 
     # -- keeping -------------------------------------------------------------------------------
 
-    async def _keep(self, message: KeepCells) -> None:
+    def _keep(self, message: KeepCells) -> None:
         n_bytes = len(message.kv or b"")
         if self._splitting_bytes + n_bytes > self._options.pending_limit_bytes:
             measured = {"entry_bytes": n_bytes, "pending_bytes": self._splitting_bytes}
             self._context.bus.execute(events.CELLS_DROPPED, measured, {"reason": "too many bytes wait"})
             return
-        chain = chain_of(message.namespace, message.tokens, block_tokens=self._options.block_tokens)
-        first = self._store.index.n_stored(chain.blocks) if message.cutter.has_blocks else 0
         if message.kv is not None and message.tokens:
             self._cost.learn_size(message.namespace, n_bytes=n_bytes, n_cells=len(message.tokens))
         if message.snapshot is not None:
             self._splitting[message.snapshot.key] = message.snapshot
         self._splitting_bytes += n_bytes
-        self._n_splitting += 1
-        await self._run(
-            Split(
-                message=message,
-                chain=chain,
-                first_block=first,
-                is_rounded=codec_named(self._options.disk_codec).is_lossy,
-            )
+        self._n_ordered += 1
+        self._to_split.append(message)
+
+    async def _split_next(self) -> None:
+        """Cut one state after the other: what two have in common is cut out of the first only."""
+        while self._to_split and not self._is_splitting:
+            self._is_splitting = True
+            await self._run(self._split_of(self._to_split[0]))
+
+    def _split_of(self, message: KeepCells) -> Split:
+        chain = chain_of(message.namespace, message.tokens, block_tokens=self._options.block_tokens)
+        return Split(
+            message=message,
+            chain=chain,
+            first_block=self._store.index.n_stored(chain.blocks) if message.cutter.has_blocks else 0,
+            is_rounded=codec_named(self._options.disk_codec).is_lossy,
         )
 
     def _kept(self, job: Split, outcome: JobOutcome) -> None:
         message = job.message
-        self._n_splitting -= 1
+        self._to_split.popleft()
+        self._n_split += 1
+        self._is_splitting = False
         self._splitting_bytes -= len(message.kv or b"")
         snapshot = message.snapshot
         if snapshot is not None:
@@ -236,9 +251,12 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
 
     # -- finding -------------------------------------------------------------------------------
 
-    async def _find_prefix(self, question: FindPrefix) -> None:
-        if self._n_splitting:
-            self._deferred.append(question)  # what it looks for may be what is being cut
+    async def _find_prefix(self, question: FindPrefix, n_before: int | None = None) -> None:
+        """Look, once all that was ordered before and may be what is looked for has been cut."""
+        n_before = self._n_ordered if n_before is None else n_before
+        before = islice(self._to_split, max(0, n_before - self._n_split))
+        if any(_begins_alike(message, question) for message in before):
+            self._deferred.append((question, n_before))
             return
         hit = self._store.index.longest_prefix(
             question.namespace,
@@ -289,7 +307,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
 
     def _count(self) -> None:
         """Say how much of a sequence is saved, once nothing of it can still be on its way."""
-        while self._counting and not self._n_splitting:
+        while self._counting and not self._to_split:
             question, caller = self._counting.popleft()
             hit = self._store.index.longest_prefix(
                 question.namespace,
@@ -327,10 +345,9 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         match job:
             case Split():
                 self._kept(job, outcome)
-                if not self._n_splitting:
-                    waiting, self._deferred = self._deferred, deque()
-                    for question in waiting:
-                        await self._find_prefix(question)
+                waiting, self._deferred = self._deferred, deque()
+                for question, n_before in waiting:
+                    await self._find_prefix(question, n_before)
             case Read():
                 await self._have_read(job, outcome)
             case Join():
@@ -354,6 +371,11 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             return
         self._is_writing = True
         await self._run(Write(job=job))
+
+
+def _begins_alike(message: KeepCells, question: FindPrefix) -> bool:
+    n = question.n_least
+    return message.namespace == question.namespace and message.tokens[:n] == question.tokens[:n]
 
 
 class Worker(Server[None, None, None]):

@@ -285,7 +285,7 @@ class TurnDesk:
                 taken.phase, taken.leader, taken.may_follow = "new", None, has_ended
             elif leader is not None:
                 self._cells.offer(taken, leader, captured)
-        if captured.kv is not None and leader is not None and self._cells.needs_boundary:
+        if captured.kv is not None and leader is not None:  # who comes later may not have to compute it
             self._keep(self._cells.kept_prefix(leader, captured))
 
     # -- sequences -----------------------------------------------------------------------------

@@ -1,0 +1,154 @@
+"""Turns that begin alike compute the beginning once, whatever becomes of the one that computes it."""
+
+from __future__ import annotations
+
+import pytest
+
+from actorllama.engine.commands import CaptureCells
+from actorllama.ids import TurnId
+from tests.engine.desk_rig import Asker, DeskRig, open_desk
+
+SHARED = tuple(range(20, 60))
+LONG = tuple(range(10, 90))
+
+
+def told(asker: Asker) -> tuple[int, str | None, str]:
+    """Say what was reused, from where, and what is promised."""
+    return asker.got.usage.n_cached, asker.got.usage.source, asker.got.exactness
+
+
+def test_turns_that_begin_alike_compute_the_beginning_once() -> None:
+    with open_desk(n_seq=4, has_cache=False) as rig:
+        askers = [rig.take((*SHARED, 100 + n, 101, 102)) for n in range(4)]
+        rig.run()
+        assert [told(asker) for asker in askers] == [
+            (0, None, "exact"),
+            *[(len(SHARED), "turn", "exact")] * 3,
+        ]
+        assert rig.n_computed(SHARED) == len(SHARED)
+        rig.check(*askers)
+
+
+def test_turns_that_all_asked_the_cache_before_one_started_compute_the_beginning_once() -> None:
+    with open_desk(n_seq=4) as rig:
+        askers = [rig.take((*SHARED, 100 + n, 101, 102)) for n in range(6)]
+        while rig.questions:
+            rig.answer()
+        rig.run()
+        assert rig.n_computed(SHARED) == len(SHARED)
+        rig.check(*askers)
+
+
+def test_followers_do_not_hold_up_who_has_nothing_in_common_with_them() -> None:
+    with open_desk(n_seq=2, has_cache=False) as rig:
+        for n in range(4):
+            rig.take((*LONG, 100 + n, 101, 102))
+        rig.take([100] * 9)
+        assert rig.started == [1, 5]
+        rig.run()
+
+
+def test_a_follower_that_shares_one_token_less_than_another_is_served_as_well() -> None:
+    with open_desk(n_seq=3, has_cache=False) as rig:
+        askers = [rig.take(tokens) for tokens in (LONG, (*LONG[:41], 1, 2, 3), (*LONG[:40], 1, 2, 3))]
+        rig.run()
+        assert [told(asker)[:2] for asker in askers] == [(0, None), (41, "turn"), (39, "turn")]
+        rig.check(*askers)
+
+
+def test_more_followers_than_sequences_compute_the_beginning_once() -> None:
+    with open_desk(n_seq=2, has_cache=False) as rig:
+        askers = [rig.take((*SHARED, 100 + n, 101, 102)) for n in range(7)]
+        rig.run()
+        assert rig.n_computed(SHARED) == len(SHARED)
+        assert {told(asker)[1] for asker in askers[1:]} <= {"turn", "live"}
+        rig.check(*askers)
+
+
+def test_each_follower_gets_as_much_as_it_shares() -> None:
+    with open_desk(n_seq=4, has_cache=False) as rig:
+        leader = rig.take(LONG)
+        short = rig.take((*LONG[:30], 1, 2, 3))
+        long = rig.take((*LONG[:60], 1, 2, 3))
+        rig.run()
+        assert [told(asker)[:2] for asker in (leader, short, long)] == [(0, None), (30, "turn"), (60, "turn")]
+        rig.check(leader, short, long)
+
+
+def test_followers_that_share_nearly_as_much_are_served_by_one_copy() -> None:
+    with open_desk(n_seq=4, has_cache=False) as rig:
+        leader = rig.take(LONG)
+        followers = [rig.take((*LONG[:n], 1, 2, 3)) for n in (40, 41, 42)]
+        rig.run()
+        assert [told(asker)[:2] for asker in (leader, *followers)] == [(0, None), *[(40, "turn")] * 3]
+        rig.check(leader, *followers)
+
+
+def test_a_leader_that_is_past_the_point_does_not_hold_anybody_up() -> None:
+    with open_desk(n_seq=2, has_cache=False) as rig:
+        leader = rig.take(LONG, max_tokens=20)
+        rig.step(4)
+        late = rig.take((*LONG[:30], 1, 2, 3))
+        rig.run()
+        assert told(late) == (0, None, "exact")
+        rig.check(leader, late)
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 2])
+def test_a_leader_that_is_cancelled_leaves_what_it_had_to_its_followers(n_steps: int) -> None:
+    with open_desk(n_seq=3, has_cache=False) as rig:
+        rig.take((*LONG, 1, 2, 3))
+        followers = [rig.take((*LONG, 100 + n, 101, 102)) for n in range(2)]
+        rig.step(n_steps)
+        rig.desk.cancel(TurnId(1), "enough")
+        rig.run()
+        assert rig.n_computed(LONG) == len(LONG)
+        rig.check(*followers)
+
+
+def test_a_leader_whose_step_fails_leaves_nothing_and_nobody_waiting() -> None:
+    with open_desk(n_seq=3, has_cache=False) as rig:
+        leader = rig.take((*LONG, 1, 2, 3))
+        followers = [rig.take((*LONG, 100 + n, 101, 102)) for n in range(2)]
+        rig.backend.faults.fail_decode(1, nth=2)
+        rig.run()
+        assert leader.error is not None
+        rig.check(*followers)
+        assert rig.n_computed(LONG) == 16 + len(LONG)
+
+
+def test_a_follower_that_leaves_does_not_hold_the_leader_nor_the_others_up() -> None:
+    with open_desk(n_seq=3, has_cache=False) as rig:
+        leader = rig.take((*LONG, 1, 2, 3))
+        left = rig.take((*LONG, 100, 101, 102))
+        stays = rig.take((*LONG, 103, 101, 102))
+        left.has_left = True
+        rig.desk.cancel(TurnId(2), "left")
+        rig.run()
+        assert left.result is None
+        assert told(stays)[:2] == (len(LONG), "turn")
+        rig.check(leader, stays)
+
+
+@pytest.mark.parametrize("needs_boundary", [False, True])
+def test_a_shared_beginning_is_kept_for_those_who_come_later(needs_boundary: bool) -> None:
+    """The turns that computed it may run for long; until then nothing else would bring it."""
+    with open_desk(n_seq=2, needs_boundary=needs_boundary) as rig:
+        rig.take((*SHARED, 1, 2, 3), max_tokens=40)
+        rig.answer()
+        rig.take((*SHARED, 4, 5, 6), max_tokens=40)
+        rig.step(4)
+        (kept,) = rig.kept
+        assert (kept.tokens, kept.snapshot) == (SHARED, None)
+
+
+def captures(rig: DeskRig) -> list[int]:
+    return [command.n_cells for command in rig.commands if isinstance(command, CaptureCells)]
+
+
+def test_nobody_follows_for_less_than_is_worth_it() -> None:
+    with open_desk(n_seq=2, has_cache=False, n_reuse=30) as rig:
+        askers = [rig.take((*SHARED[:29], 1 + n, 2, 3)) for n in range(2)]
+        assert captures(rig) == []
+        rig.run()
+        rig.check(*askers)
