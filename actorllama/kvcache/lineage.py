@@ -25,9 +25,8 @@ class Lineage:
     needs: Mapping[str, tuple[str, ...]] = field(repr=False)
     """Rows of each turn, root first; none if they are in its own file."""
     namespaces: Mapping[str, str] = field(repr=False)
-    """Namespace of each root that some turn tells of."""
-    free: Collection[str] = field(default=frozenset(), repr=False)
-    """Boundaries that are usable by themselves: of recurrent models, which have no blocks."""
+    """Namespace of each root that some turn tells of; and of what the boundary of such a turn follows that
+    has no blocks (recurrent), for it is usable by itself."""
 
     def missing(self, turn: str) -> tuple[str, ...]:
         """List the rows of a turn that are not stored: they are computed when it is resumed."""
@@ -86,7 +85,6 @@ class Lineage:
                 key
                 for key in followers
                 if key not in gone
-                and key not in self.free
                 # What follows something itself is a block, not a root, though it is not stored.
                 and (parent in gone or parent in self.parents or needs_others(self.rows[key]) is True)
             ]

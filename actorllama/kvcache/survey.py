@@ -144,7 +144,7 @@ class Survey:
         needs: dict[str, tuple[str, ...]] = {}
         parents: dict[str, str] = {}
         namespaces: dict[str, str] = {}
-        free: set[str] = set()
+        alone: dict[str, str] = {}  # boundaries of models without blocks, and their namespace
         for one, head in self.turns():
             parts = head.parts()
             needs[one.key] = parts
@@ -155,7 +155,7 @@ class Survey:
             blocks = parts[:-1] if head.has_boundary else parts
             parents.update(zip(blocks, (root, *blocks), strict=False))
             if head.has_boundary and not head.has_blocks:
-                free.add(parts[-1])
+                alone[parts[-1]] = head.namespace
         rows: dict[str, KnownFile] = {}
         for one, facts in self.entries():
             if facts.kind == "snapshot":
@@ -163,8 +163,10 @@ class Survey:
             rows[one.key] = one
             if facts.kind == "boundary" and facts.parent is not None:
                 parents[one.key] = facts.parent
+                if one.key in alone:
+                    namespaces[facts.parent] = alone[one.key]
             elif one.key not in parents:
                 head_of_row = self.head(one)
                 if head_of_row is not None and head_of_row.parent is not None:
                     parents[one.key] = head_of_row.parent
-        return Lineage(rows=rows, parents=parents, needs=needs, namespaces=namespaces, free=frozenset(free))
+        return Lineage(rows=rows, parents=parents, needs=needs, namespaces=namespaces)

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from actorllama.errors import CacheError, SnapshotCorrupt, SnapshotMismatch
-from actorllama.kvcache import Buffer, KnownFile, Snapshot, StoredEntry, Survey, clear, plan_down_to
+from actorllama.kvcache import (
+    Boundary,
+    Buffer,
+    KnownFile,
+    Snapshot,
+    StoredEntry,
+    Survey,
+    chain_of,
+    clear,
+    plan_down_to,
+)
 from actorllama.kvcache.chain import pack_tokens
 from actorllama.kvcache.payload import seal
 from actorllama.telemetry import StrictBus
@@ -69,6 +79,28 @@ def test_a_head_knows_the_rows_of_any_snapshot(tmp_path: Path, n_tokens: int, ha
     assert head is not None
     assert head.parts() == snapshot.parts
     assert survey.lineage().missing(snapshot.key) == snapshot.parts
+
+
+def test_a_boundary_of_a_model_without_blocks_stands_alone(tmp_path: Path) -> None:
+    tokens = tuple(range(1, 12))
+    chain = chain_of("abc", tokens[:-1], block_tokens=4)
+    boundary = Boundary(parent=chain.parent, tail=chain.tail, payload=b"recurrent")
+    snapshot = Snapshot(
+        namespace="abc",
+        tokens=tokens,
+        n_prompt=1,
+        sampler=b"",
+        block_tokens=4,
+        has_blocks=False,
+        has_boundary=True,
+        created_s=1.0,
+    )
+    tier_at(tmp_path, bus=StrictBus()).put_all((boundary, snapshot))
+    lineage = Survey(tmp_path).lineage()
+    assert lineage.missing(snapshot.key) == ()
+    assert lineage.namespaces_of([boundary.key]) == {boundary.key: "abc"}
+    assert lineage.orphans(lambda _one: True) == ()
+    assert lineage.unneeded({snapshot.key}) == (boundary.key,)
 
 
 def test_a_head_that_was_read_is_known(root: Path) -> None:
