@@ -19,12 +19,14 @@ __all__ = ["COMMANDS", "LateGroup", "root"]
 COMMANDS: Final[Mapping[str, str]] = {
     "run": "actorllama.cli.run",
     "chat": "actorllama.cli.chat",
+    "console": "actorllama.cli.console.command",
     "info": "actorllama.cli.info",
     "models": "actorllama.cli.models",
     "verify": "actorllama.cli.verify",
     "cache": "actorllama.cli.cache",
     "doctor": "actorllama.cli.doctor",
     "tree": "actorllama.cli.tree",
+    "top": "actorllama.cli.top",
     "bench": "actorllama.cli.bench",
     "config": "actorllama.cli.configuration",
 }

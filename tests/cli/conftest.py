@@ -28,12 +28,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def quiet_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of the developer's own, and one thread: other tests may use the other core."""
+def quiet_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable or conversation of the developer's own, and one thread: others may use the other core."""
     for name in list(os.environ):
         if name.startswith("ACTORLLAMA_") or name in ("NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("ACTORLLAMA_CONTEXT_N_THREADS", "1")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 

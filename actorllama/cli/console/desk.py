@@ -1,0 +1,85 @@
+"""All that a running console has, in one place with one owner."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+from attrs import define, evolve
+
+from actorllama.cli.console.event_feed import EventFeed
+from actorllama.cli.console.front import Front
+from actorllama.cli.console.session import Session, free_name
+from actorllama.cli.console.store import Store
+from actorllama.cli.console.talk import Talk
+from actorllama.cli.interrupts import Interrupts
+from actorllama.engine import TurnResult
+from actorllama.runtime import Model, Runtime
+
+__all__ = ["Desk"]
+
+
+@define(kw_only=True, eq=False)
+class Desk:
+    """What the commands work on.
+
+    Owner: the console's one task. The prompt's thread reads it for completion and the status bar, one
+    attribute at a time; each is replaced whole.
+    """
+
+    runtime: Runtime
+    front: Front
+    interrupts: Interrupts
+    store: Store
+    session: Session
+    feed: EventFeed
+    saves_all: bool
+    """Whether every conversation gets a file with its first turn, and not only those that were saved."""
+    last: TurnResult | None = None
+    """Of the turn that ended last, for the status bar."""
+    is_leaving: bool = False
+    is_python: bool = False
+    """Whether lines are Python now."""
+    worst_code: int = 0
+
+    @property
+    def talk(self) -> Talk:
+        """The conversation that is spoken to."""
+        return self.session.talk
+
+    @property
+    def model(self) -> Model:
+        """The model of that conversation.
+
+        Raises:
+            ModelNotLoaded: It was unloaded.
+        """
+        return self.runtime.model(self.talk.speaker.name)
+
+    async def keep(self, talk: Talk) -> None:
+        """Put a conversation in the place of the current one, and on disk where it has a file.
+
+        Raises:
+            OSError: The directory cannot be written; the console has the conversation nevertheless.
+        """
+        self.session = self.session.renamed(self.session.current, talk)
+        if talk.is_saved:
+            await trio.to_thread.run_sync(self.store.write, talk)
+        elif self.saves_all and (talk.exchanges or talk.pending is not None):
+            saved = evolve(talk, is_saved=True)
+            while not await trio.to_thread.run_sync(self.store.write_new, saved):
+                saved = evolve(saved, name=await self.free_name())  # another console took the name
+            self.session = self.session.renamed(talk.name, saved)
+
+    async def free_name(self) -> str:
+        """Find a name that no conversation has, here or on disk."""
+        saved = await trio.to_thread.run_sync(self.store.names)
+        return free_name({*saved, *self.session.names})
+
+    async def in_thread_write(self, talk: Talk) -> None:
+        """Write a conversation now, whatever has that name.
+
+        Raises:
+            OSError: The directory cannot be written.
+        """
+        await trio.to_thread.run_sync(partial(self.store.write, talk))

@@ -1,0 +1,67 @@
+"""Read a line, do what it asks, until somebody leaves."""
+
+from __future__ import annotations
+
+from actorllama.cli.chat_lines import Leave
+from actorllama.cli.console.commands import find_command
+from actorllama.cli.console.desk import Desk
+from actorllama.cli.console.lines import Do, Say, parse
+from actorllama.cli.console.reply import take_turn
+from actorllama.cli.failures import EXIT_FAILED, EXIT_INTERRUPTED, describe, exit_code_of
+from actorllama.errors import ActorLlamaError, RequestError
+
+__all__ = ["go_on"]
+
+
+async def go_on(desk: Desk) -> int:
+    """Serve lines; return the exit code."""
+    while not desk.is_leaving:
+        line = await _next_line(desk)
+        if desk.interrupts.received:
+            return desk.interrupts.exit_code
+        if isinstance(line, Leave):
+            return EXIT_INTERRUPTED if line.is_interrupt else desk.worst_code
+        try:
+            await _serve(desk, line)
+        except (ActorLlamaError, OSError) as error:
+            _complain(desk, error)
+        if desk.interrupts.received and desk.front.is_terminal:
+            # What the signal asked for is done. A person did not mean the console; a script's signal did.
+            desk.interrupts.forget_ctrl_c()
+        if desk.interrupts.received:
+            return desk.interrupts.exit_code
+    return desk.worst_code
+
+
+async def _serve(desk: Desk, line: str) -> None:
+    match parse(line):
+        case None:
+            return
+        case Say(text=text):
+            await take_turn(desk, desk.talk, text)
+        case Do(name=name, rest=rest):
+            command = find_command(name)
+            if command.name == "regen":  # takes a turn, which has a scope of its own
+                await command.run(desk, rest)
+                return
+            with desk.interrupts.stopping():
+                await command.run(desk, rest)
+
+
+async def _next_line(desk: Desk) -> str | Leave:
+    line: str | Leave = Leave()
+    with desk.interrupts.stopping(also=desk.front.wake):
+        try:
+            line = await desk.front.read()
+        except RequestError as error:
+            _complain(desk, error)
+            line = ""
+    return line
+
+
+def _complain(desk: Desk, error: Exception) -> None:
+    """Tell an error and go on; a script learns of it by the exit code."""
+    desk.front.note(f"actorllama: {describe(error)}")
+    if not desk.front.is_terminal:
+        code = exit_code_of(error) if isinstance(error, ActorLlamaError) else EXIT_FAILED
+        desk.worst_code = max(desk.worst_code, code)

@@ -1,0 +1,110 @@
+"""Conversations on disk."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from actorllama.cli.console.store import Store, check_name, default_state_dir
+from actorllama.cli.console.talk import Exchange, Speaker, Talk
+from actorllama.errors import RequestError
+
+TALK = Talk(
+    name="trip",
+    speaker=Speaker(name="demo", path="demo", options={"n_seq": 8, "layout": "isolated"}),
+    system="Be terse.",
+    settings={"temperature": 0.5, "seed": 3},
+    exchanges=(
+        Exchange(user="héllo", reply="hi\n\u2028", seed=3, resume_key="ab12"),
+        Exchange(user="more", reply="so", seed=4, is_cut=True),
+    ),
+    pending="and \ud83d?",
+    is_saved=True,
+)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(TALK)
+    assert store.read("trip") == TALK
+    assert store.names() == ("trip",)
+
+
+def test_only_the_owner_may_read_it_and_nothing_else_is_left(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(TALK)
+    (path,) = store.directory.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert store.directory.stat().st_mode & 0o077 == 0
+
+
+def test_a_new_conversation_does_not_replace_another(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.write_new(TALK)
+    assert not store.write_new(evolve(TALK, system="other"))
+    assert store.read("trip").system == "Be terse."
+    assert len(list(store.directory.iterdir())) == 1
+
+
+def test_a_deleted_conversation_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(TALK)
+    store.delete("trip")
+    assert store.names() == ()
+    with pytest.raises(RequestError, match="not saved here"):
+        store.read("trip")
+    with pytest.raises(RequestError):
+        store.delete("trip")
+
+
+def other_version(text: str) -> str:
+    return text.replace('"version": 1', '"version": 2')
+
+
+def changed_reply(text: str) -> str:
+    return text.replace('"so"', '"no"')
+
+
+def cut(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+def a_list(_text: str) -> str:
+    return "[]"
+
+
+def deep(_text: str) -> str:
+    return "[" * 100_000
+
+
+@pytest.mark.parametrize("damage", [other_version, changed_reply, cut, a_list, deep])
+def test_a_damaged_file_is_refused_and_named(tmp_path: Path, damage: Callable[[str], str]) -> None:
+    store = Store(tmp_path)
+    store.write(TALK)
+    path = store.directory / "trip.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(RequestError, match=r"trip\.json cannot be used"):
+        store.read("trip")
+
+
+def test_the_file_is_readable_json(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(TALK)
+    whole = json.loads((store.directory / "trip.json").read_text())
+    assert (whole["format"], whole["version"]) == ("actorllama conversation", 1)
+
+
+@pytest.mark.parametrize("name", ["", ".", "../x", "a/b", "a b", "x" * 65])
+def test_a_name_cannot_lead_elsewhere(name: str) -> None:
+    with pytest.raises(RequestError):
+        check_name(name)
+
+
+def test_the_default_directory_is_the_one_of_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_state_dir() == tmp_path / "actorllama"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_state_dir() == tmp_path / ".local" / "state" / "actorllama"
