@@ -106,7 +106,7 @@ class Cli:
 
 @frozen(kw_only=True)
 class Saved:
-    """Turns of the embedded model, and what they would have become unbroken."""
+    """Turns of a model, and what they would have become unbroken."""
 
     state: Path
     keys: tuple[str, ...]
@@ -114,14 +114,14 @@ class Saved:
     """Tokens that come after each."""
 
 
-def save_turns(state: Path) -> Saved:
-    """Keep two turns that begin alike, and compute the same turns unbroken."""
+def save_turns(state: Path, path: Path | None = None) -> Saved:
+    """Keep two turns that begin alike, and compute them unbroken too; ``None`` is the embedded model."""
 
     async def work() -> Saved:
         keys: list[str] = []
         rest: list[tuple[int, ...]] = []
         async with open_runtime(state_dir=state) as rt:
-            model = await rt.load("demo", n_threads=1, n_seq=2, ctx_per_seq=512)
+            model = await rt.load("any", path, n_threads=1, n_seq=2, ctx_per_seq=512)
             for last in (7, 8):
                 prompt = (*PROMPT, last)
                 whole = await model.complete(prompt, max_tokens=N_FIRST + N_REST, temperature=0.7, seed=5)
@@ -136,7 +136,7 @@ def save_turns(state: Path) -> Saved:
 
 
 def resumed(
-    state: Path, key: str, *, meanwhile: Callable[[], None] = lambda: None
+    state: Path, key: str, path: Path | None = None, *, meanwhile: Callable[[], None] = lambda: None
 ) -> tuple[tuple[int, ...], int]:
     """Resume a turn in a fresh runtime; give its tokens, and how many cells were not computed again.
 
@@ -145,7 +145,7 @@ def resumed(
 
     async def work() -> tuple[tuple[int, ...], int]:
         async with open_runtime(state_dir=state) as rt:
-            model = await rt.load("demo", n_threads=1, n_seq=3, ctx_per_seq=512)
+            model = await rt.load("any", path, n_threads=1, n_seq=3, ctx_per_seq=512)
             await trio.to_thread.run_sync(meanwhile)
             result = await model.resume(key, max_tokens=N_REST, keep=False)
             return result.tokens, result.usage.n_cached

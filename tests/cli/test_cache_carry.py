@@ -7,10 +7,12 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
 from actorllama.kvcache import StoredEntry
+from actorllama.testing.random_models import cached_random_model
 from tests.cli.saved_turns import (
     NAMESPACE,
     Cli,
@@ -346,3 +348,34 @@ def test_all_commands_work_beside_a_runtime(saved: Saved, invoke: Invoke, tmp_pa
     assert resumed(state, saved.keys[0], meanwhile=meanwhile) == (saved.rest[0], 0)
     assert resumed(state, saved.keys[1], meanwhile=lambda: None)[0] == saved.rest[1]
     assert cli("check").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.parametrize("family", ["gemma3", "mamba", "jamba"])
+def test_windows_and_recurrent_states_are_carried_and_spared_too(
+    family: str, invoke: Invoke, there: Cli, tmp_path: Path
+) -> None:
+    """What they keep stands alone, or is of no use without the blocks before it."""
+    path = cached_random_model(Path(gettempdir()) / "actorllama-props", family, seed=3)
+    saved = save_turns(tmp_path / "state", path)
+    cli = Cli(invoke=invoke, state=saved.state)
+    assert cli.json("gc")["gone"] == []
+    (space,) = items(cli.json("stat"), "namespaces")
+    assert space["n_turns"] == 2
+
+    archive_path = str(tmp_path / "x.tar")
+    assert cli("export", "--all", "-o", archive_path).code == 0
+    assert there("import", archive_path).code == 0
+    tokens, n_cached = resumed(there.state, saved.keys[0], path)
+    assert tokens == saved.rest[0]
+    assert n_cached > 128
+
+    assert cli("rm", *saved.keys).code == 0  # now nothing tells of their namespace but they themselves
+    assert cli.json("gc")["gone"] == []
+    blocks = items(cli.json("ls", "--kind", "block"), "entries")
+    assert (blocks == []) == (family == "mamba")
+    if blocks:
+        assert cli("rm", *(str(one["key"]) for one in blocks)).code == 0
+        assert {one["kind"] for one in items(cli.json("gc"), "gone")} == {"boundary"}
+        assert cli.listed() == []
