@@ -1,25 +1,24 @@
-"""Kinds of memory that llama.cpp has, each on a tiny random model, and the level that its canary finds."""
+"""Kinds of memory that llama.cpp has, each on a tiny random model."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Final
 
-import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from actorllama import demo
-from actorllama.engine import Exactness
-from actorllama.runtime import LoadOptions, verify_model
+from actorllama.runtime import LoadOptions
 from actorllama.testing.random_models import cached_random_model
+from actorllama.testing.random_shapes import WeightType, shape_named
 
-__all__ = ["CTX", "DEMO", "MEMORIES", "N_SEQ", "Memory"]
+__all__ = ["CTX", "CTX_MOST", "DEMO", "MEMORIES", "N_SEQ", "Memory"]
 
 N_SEQ: Final = 3
 CTX: Final = 96
-_VERIFIED_CTX = 640  # the canary needs 520 cells to see all that changes with the length
+CTX_MOST: Final = 320  # no text here fills this
+_N_UBATCH: Final = 64  # states know it, and llama.cpp takes less where a whole context has less
 _CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -35,11 +34,12 @@ class Memory:
     type_v: str = "f16"
     flash_attention: bool = False
     layout: str = "isolated"
+    weights: WeightType = "Q8_0"
 
     def __str__(self) -> str:
         """Name it as a test's parameter."""
         flash = "-flash" if self.flash_attention else ""
-        return f"{self.family}-{self.type_k}-{self.type_v}{flash}-{self.layout}"
+        return f"{self.family}-{self.weights}-{self.type_k}-{self.type_v}{flash}-{self.layout}"
 
     @property
     def path(self) -> Path:
@@ -47,12 +47,14 @@ class Memory:
         if self.family == "demo":
             return demo.model_path()
         root = Path(gettempdir()) / "actorllama-props"
-        return cached_random_model(root, self.family, seed=3, chat_template=_CHATML)
+        shape = evolve(shape_named(self.family), weights=self.weights)
+        return cached_random_model(root, shape, seed=3, chat_template=_CHATML)
 
-    def options(self, *, ctx_per_seq: int = CTX) -> LoadOptions:
+    def options(self, *, n_seq: int = N_SEQ, ctx_per_seq: int = CTX) -> LoadOptions:
         """Say how its context is opened."""
         return {
-            "n_seq": N_SEQ,
+            "n_ubatch": _N_UBATCH,
+            "n_seq": n_seq,
             "ctx_per_seq": ctx_per_seq,
             "n_threads": 1,
             "layout": self.layout,
@@ -62,17 +64,10 @@ class Memory:
         }
 
     @property
-    def level(self) -> Exactness:
-        """What ``actorllama verify`` finds for it."""
-        return _level_of(self)
-
-
-@cache
-def _level_of(memory: Memory) -> Exactness:
-    async def verify() -> Exactness:
-        return (await verify_model(memory.path, memory.options(ctx_per_seq=_VERIFIED_CTX))).level
-
-    return trio.run(verify)
+    def lends_cells(self) -> bool:
+        """Whether each sequence leaves a cell free, so that no row of its neighbours is computed alone."""
+        is_plain = self.family in ("llama", "qwen2", "qwen3") and self.layout == "isolated"
+        return is_plain and self.weights in ("F32", "F16")
 
 
 DEMO: Final = Memory(family="demo")
@@ -86,6 +81,9 @@ MEMORIES: Final = (
     Memory(family="lfm2"),
     Memory(family="falcon-h1"),
     Memory(family="granitehybrid"),
+    Memory(family="llama", weights="F32"),
+    Memory(family="llama", weights="F16"),
+    Memory(family="llama", weights="Q4_0"),
     Memory(family="llama", type_k="q8_0"),
     Memory(family="gemma3", type_k="q8_0"),
     Memory(family="llama", flash_attention=True),

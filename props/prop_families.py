@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, TypeAlias
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorllama import Config, Model, Runtime, open_runtime
-from actorllama.engine import EngineOptions, Exactness
-from actorllama.errors import ModelUnavailable
+from actorllama import Config, Model, Runtime, TurnResult, open_runtime
+from actorllama.engine import EngineOptions
+from actorllama.errors import ContextFull, ModelUnavailable
 from actorllama.kvcache import CacheOptions
 from actorllama.runtime.names import model_name
-from props.memories import DEMO, MEMORIES, Memory
-from props.stories import Act, Story, StoryPlan, acts, story_plans
+from props.memories import CTX, CTX_MOST, DEMO, MEMORIES, N_SEQ, Memory
+from props.stories import Act, Losses, Story, StoryPlan, acts, story_plans
 
-Leaving: TypeAlias = Literal["close", "cancel", "kill the model", "lose the last", "damage the last"]
+Leaving: TypeAlias = Literal[
+    "close", "cancel", "kill the model", "lose the last", "damage the last", "lose cells", "damage cells"
+]
 """How a chapter ends: the runtime is closed; cancelled; lives on without its model's actor; is closed, and
-the file of each text's last boundary is gone, or one of its bytes is another."""
+the record of each text's last boundary is gone, or one of its bytes is another; or so are cells of some."""
 LEAVINGS: tuple[Leaving, ...] = (
     "close",
     "close",
@@ -31,8 +33,12 @@ LEAVINGS: tuple[Leaving, ...] = (
     "kill the model",
     "lose the last",
     "damage the last",
+    "lose cells",
+    "damage cells",
 )
+CONTEXTS = (CTX, 130, 160)
 _DAMAGED_AT = 4000
+_BLOCK_TOKENS = 16  # short texts have several
 _LIMIT_S = 60.0  # a program takes a tenth of a second; this much is a hang
 
 
@@ -40,21 +46,33 @@ _LIMIT_S = 60.0  # a program takes a tenth of a second; this much is a hang
 class Neighbour:
     """A turn of somebody else."""
 
+    begins_as: int
+    """The text whose prompt it begins with, in parts; none if there are not so many."""
+    n_same: int
     prompt: tuple[int, ...]
     n_tokens: int
     seed: int
     leaves_after: int | None
     """How many pieces of text it reads before it goes away."""
 
-    async def run(self, model: Model) -> None:
-        """Take the turn; the model may be killed meanwhile."""
-        with suppress(ModelUnavailable):
-            async with model.stream(self.prompt, max_tokens=self.n_tokens, seed=self.seed) as turn:
+    def whole_prompt(self, plans: Sequence[StoryPlan]) -> tuple[int, ...]:
+        """Give its tokens."""
+        same = plans[self.begins_as].prompt[: self.n_same] if self.begins_as < len(plans) else ()
+        return same + self.prompt
+
+    async def run(self, model: Model, prompt: tuple[int, ...]) -> TurnResult | None:
+        """Take the turn; the model may be killed meanwhile, or have too little room."""
+        with suppress(ModelUnavailable, ContextFull):
+            async with model.stream(
+                prompt, max_tokens=self.n_tokens, seed=self.seed, temperature=1.0, logprobs=0
+            ) as turn:
                 n_pieces = 0
                 async for _piece in turn:
                     n_pieces += 1
                     if n_pieces == self.leaves_after:
                         break
+            return turn.result if turn.is_done else None
+        return None
 
 
 @frozen(kw_only=True)
@@ -65,15 +83,18 @@ class Chapter:
     """Of each text, in its order; the texts are told side by side."""
     neighbours: tuple[Neighbour, ...]
     leaving: Leaving
+    n_seq: int
+    ctx: int
     n_mixed: int
+    n_reuse: int
     ram_limit_bytes: int
 
     @property
     def config(self) -> Config:
         """Options of the runtime that begins with this chapter."""
         return Config(
-            engine=EngineOptions(n_mixed=self.n_mixed, max_restarts=1000),
-            cache=CacheOptions(ram_limit_bytes=self.ram_limit_bytes),
+            engine=EngineOptions(n_mixed=self.n_mixed, n_reuse=self.n_reuse, max_restarts=1000),
+            cache=CacheOptions(ram_limit_bytes=self.ram_limit_bytes, block_tokens=_BLOCK_TOKENS),
         )
 
 
@@ -82,76 +103,76 @@ class Book:
     """Several texts, told side by side in one memory, chapter by chapter."""
 
     memory: Memory
-    level: Exactness
     root: Path
     stories: list[Story] = field(factory=list[Story])
-    lost: set[str] = field(factory=set[str])
+    alone: dict[Neighbour, TurnResult] = field(factory=dict[Neighbour, TurnResult])
+    """What neighbours say if nobody is beside them."""
+    losses: Losses = field(factory=Losses)
     leaving: Leaving = "close"
 
     async def tell(self, plans: list[StoryPlan], chapters: list[Chapter]) -> None:
         """Tell the whole program and check every text."""
-        await self.begin(plans, is_alone=len(plans) == 1 and not any(c.neighbours for c in chapters))
-        async with self.open(chapters[0].config) as (_, model):
-            await self.tell_prompts(model)
+        await self.begin(plans, [neighbour for chapter in chapters for neighbour in chapter.neighbours])
         left = list(chapters)
         while left:
             with trio.CancelScope() as scope:
-                async with self.open(left[0].config) as (rt, model):
+                async with self.open(left[0]) as (rt, model):
                     while left and (await self.live(rt, model, left.pop(0), scope)) == "kill the model":
                         pass
             self.check_kept()
             self.lose(self.leaving)
-        async with self.open(chapters[0].config) as (_, model):
-            await self.tell_prompts(model)
-            async with trio.open_nursery() as nursery:
-                for story in self.stories:
-                    nursery.start_soon(story.finish, model)
-        for story in self.stories:
-            story.check()
-        async with self.open(chapters[0].config) as (_, model):
+        last = evolve(chapters[0], n_seq=N_SEQ, ctx=max(CONTEXTS))
+        async with self.open(last) as (_, model), trio.open_nursery() as nursery:
             for story in self.stories:
+                nursery.start_soon(story.finish, model)
+        async with self.open(last) as (_, model):
+            for story in self.stories:
+                assert story.is_over
                 await story.go_beyond(model)
 
-    async def begin(self, plans: list[StoryPlan], *, is_alone: bool) -> None:
-        """Tell every text without a break, one after the other, in a runtime of its own."""
-        assert self.level != "recomputed"
-        # Faithful is inexact beside others, and where restored rows lie in other cells than live ones.
-        is_same_cells = self.memory.layout == "isolated" and self.memory.family != "gemma3"
-        is_exact = self.level == "exact" or (is_alone and is_same_cells and not self.memory.flash_attention)
-        async with open_runtime() as rt:
-            model = await rt.load("whole", self.memory.path, **self.memory.options())
+    async def begin(self, plans: list[StoryPlan], neighbours: list[Neighbour]) -> None:
+        """Tell everything without a break, one after the other, each computed whole."""
+        n_spare = int(self.memory.lends_cells)
+        async with open_runtime(Config(engine=EngineOptions(prefix_cache=False))) as rt:
+            model = await rt.load("whole", self.memory.path, **self.memory.options(ctx_per_seq=CTX_MOST))
             for plan in plans:
                 whole = await plan.tell_whole(model)
-                self.stories.append(Story(plan=plan, whole=whole, is_exact=is_exact, lost=self.lost))
-
-    async def tell_prompts(self, model: Model) -> None:
-        """Begin the texts that have no boundary, one after the other.
-
-        Side by side llama.cpp may compute a row of a prompt as the only one of its sequence: beside a
-        decoding turn the first row of every chunk, and of two chunks the last row of the one that is
-        longer by one. In one prompt of a hundred the last bits then differ.
-        """
-        for story in self.stories:
-            if story.last is None:
-                await story.act(model, "go on")
+                story = Story(plan=plan, whole=whole, losses=self.losses, n_spare=n_spare)
+                self.stories.append(story)
+            for neighbour in neighbours:
+                result = await evolve(neighbour, leaves_after=None).run(model, neighbour.whole_prompt(plans))
+                assert result is not None
+                self.alone[neighbour] = result
 
     @asynccontextmanager
-    async def open(self, config: Config) -> AsyncGenerator[tuple[Runtime, Model]]:
+    async def open(self, chapter: Chapter) -> AsyncGenerator[tuple[Runtime, Model]]:
         """Open a runtime on the one directory."""
-        async with open_runtime(config, state_dir=self.root) as rt:
-            yield rt, await rt.load("told", self.memory.path, **self.memory.options())
+        options = self.memory.options(n_seq=chapter.n_seq, ctx_per_seq=chapter.ctx)
+        for story in self.stories:
+            story.ctx = chapter.ctx
+        async with open_runtime(chapter.config, state_dir=self.root) as rt:
+            yield rt, await rt.load("told", self.memory.path, **options)
+
+    async def beside(self, model: Model, neighbour: Neighbour) -> None:
+        """Take somebody else's turn; what says that it is exact is what it would be alone."""
+        plans = [story.plan for story in self.stories]
+        result = await neighbour.run(model, neighbour.whole_prompt(plans))
+        if result is not None and result.exactness == "exact":
+            want, n = self.alone[neighbour], len(result.tokens)
+            assert result.tokens == want.tokens[:n]
+            assert (result.logprobs or ()) == (want.logprobs or ())[:n]
+            assert n == len(want.tokens) or result.finish_reason == "context"
 
     async def live(self, rt: Runtime, model: Model, chapter: Chapter, scope: trio.CancelScope) -> Leaving:
         """Do what a chapter says, and leave its runtime as it says."""
 
         async def act(story: Story, all_of_it: tuple[Act, ...]) -> None:
             for one in all_of_it:
-                if story.last is not None:  # else nothing is left of it, and it begins anew at the end
-                    await story.act(model, one)
+                await story.act(model, one)
 
         async with trio.open_nursery() as others:
             for neighbour in chapter.neighbours:
-                others.start_soon(neighbour.run, model)
+                others.start_soon(self.beside, model, neighbour)
             async with trio.open_nursery() as nursery:
                 for story, what in zip(self.stories, chapter.acts, strict=False):
                     nursery.start_soon(act, story, what)
@@ -170,18 +191,25 @@ class Book:
         """Insist that a runtime that has ended left every boundary on the disk."""
         for story in self.stories:
             for part in story.parts:
-                assert part.key in self.lost or self.files(part.key)
+                assert part.key in self.losses.keys or self.files(part.key)
 
     def lose(self, leaving: Leaving) -> None:
-        """Take the last boundary of each text away, or damage it."""
+        """Take the last boundary of each text away, or cells, or damage them."""
         lasts = {story.last.key for story in self.stories if story.last is not None}
-        if leaving not in ("lose the last", "damage the last"):
-            return
-        self.lost |= lasts
-        for file in (file for key in lasts for file in self.files(key)):
+        match leaving:
+            case "lose the last" | "damage the last":
+                self.losses.keys |= lasts
+                files = [file for key in lasts for file in self.files(key)]
+            case "lose cells" | "damage cells":
+                # Every other file: of some turns all cells are there, of some a part, of some none.
+                files = sorted((*self.root.rglob("*.block"), *self.root.rglob("*.boundary")))[::2]
+                self.losses.has_rows = self.losses.has_rows or bool(files)
+            case _:
+                return
+        for file in files:
             data = bytearray(file.read_bytes())
             data[min(_DAMAGED_AT, len(data) - 1)] ^= 1
-            if leaving == "lose the last":
+            if leaving.startswith("lose"):
                 file.unlink()
             else:
                 file.write_bytes(data)
@@ -196,7 +224,9 @@ def chapters() -> st.SearchStrategy[list[Chapter]]:
     """Draw the lives of a few runtimes."""
     neighbour = st.builds(
         Neighbour,
-        prompt=st.lists(st.integers(4, 250), min_size=1, max_size=60).map(tuple),
+        begins_as=st.integers(0, 3),
+        n_same=st.integers(1, 70),
+        prompt=st.lists(st.integers(4, 250), min_size=1, max_size=40).map(tuple),
         n_tokens=st.integers(1, 30),
         seed=st.integers(0, 9),
         leaves_after=st.one_of(st.none(), st.integers(0, 9)),
@@ -206,7 +236,10 @@ def chapters() -> st.SearchStrategy[list[Chapter]]:
         acts=st.lists(acts(), min_size=1, max_size=3).map(tuple),
         neighbours=st.lists(neighbour, max_size=3).map(tuple),
         leaving=st.sampled_from(LEAVINGS),
+        n_seq=st.sampled_from([N_SEQ, 1, 2, 4]),
+        ctx=st.sampled_from(CONTEXTS),
         n_mixed=st.sampled_from([256, 2, 7]),
+        n_reuse=st.sampled_from([32, 1, 6]),
         ram_limit_bytes=st.sampled_from([1 << 30, 0, 20_000]),
     )
     return st.lists(chapter, min_size=1, max_size=4)
@@ -214,9 +247,8 @@ def chapters() -> st.SearchStrategy[list[Chapter]]:
 
 def tell(memory: Memory, plans: list[StoryPlan], program: list[Chapter]) -> None:
     """Run one program in a directory of its own."""
-    level = memory.level
     with TemporaryDirectory(prefix="actorllama-prop-") as root:
-        book = Book(memory=memory, level=level, root=Path(root))
+        book = Book(memory=memory, root=Path(root))
 
         async def within_limit() -> None:
             with trio.fail_after(_LIMIT_S):
