@@ -38,6 +38,8 @@ class TurnStream:
         self._n_consumed = 0
         self._is_closed = False
         self._reader: trio.lowlevel.Task | None = None
+        self._sink: Callable[[TextPiece], None] | None = None
+        self._n_unread = 0
 
     def connect(self, grant: Callable[[int], None]) -> None:
         """Tell the stream how to give credit back; the model actor does, when the turn starts."""
@@ -48,8 +50,8 @@ class TurnStream:
         self._n_waiting += n_tokens
         if text:
             self._texts.append(text)
-            self._wake()
-        elif not self._texts:
+            self._wake() if self._sink is None else self._hand_over(self._sink)
+        elif not self._texts and not self._n_unread:
             # Tokens without text (control tokens, text held back for a stop string) are nothing that
             # a reader could consume: give their credit back, or the turn would wait for ever.
             self._consume()
@@ -58,6 +60,20 @@ class TurnStream:
         """Say that nothing more comes; what is buffered can still be read."""
         self._is_closed = True
         self._wake()
+
+    def divert(self, sink: Callable[[TextPiece], None]) -> Callable[[int], None]:
+        """Hand text over as it comes, for a reader on another thread; ``receive`` then waits for the end.
+
+        Args:
+            sink: Called with each piece, on the trio thread; it must not wait and must not raise.
+
+        Returns:
+            What gives credit back for so many tokens of the pieces; to be called on the trio thread, too.
+        """
+        self._sink = sink
+        if self._texts:
+            self._hand_over(sink)
+        return self._give_back
 
     async def receive(self) -> TextPiece | None:
         """Wait for text; ``None`` once the turn has ended and everything was read."""
@@ -87,9 +103,27 @@ class TurnStream:
             reader, self._reader = self._reader, None
             trio.lowlevel.reschedule(reader)
 
+    def _hand_over(self, sink: Callable[[TextPiece], None]) -> None:
+        piece = TextPiece(text="".join(self._texts), n_tokens=self._n_waiting)
+        self._texts.clear()
+        self._n_unread += self._n_waiting
+        self._n_waiting = 0
+        sink(piece)
+
+    def _give_back(self, n_tokens: int) -> None:
+        self._n_unread -= n_tokens
+        self._n_consumed += n_tokens
+        if self._n_unread:
+            self._return_credit()
+        else:
+            self._consume()  # with it the tokens without text that waited behind what was not read
+
     def _consume(self) -> None:
         self._n_consumed += self._n_waiting
         self._n_waiting = 0
+        self._return_credit()
+
+    def _return_credit(self) -> None:
         # Half a window at a time: one command for many tokens, and never an empty window.
         if self._grant is not None and self._n_consumed * 2 >= self.window:
             n, self._n_consumed = self._n_consumed, 0

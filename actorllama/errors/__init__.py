@@ -32,6 +32,7 @@
     │  ├─ TurnCancelled                       .turn_id .reason
     │  ├─ ChatTemplateError                   .reason
     │  ├─ StateError                          .operation .reason
+    │  ├─ RuntimeClosed                       .reason
     │  └─ DecodeError                         .code .is_retryable
     └─ CacheError
        ├─ SnapshotNotFound (LookupError)      .key
@@ -39,8 +40,8 @@
        ├─ SnapshotMismatch                    .expected .actual
        └─ TierFull                            .tier .needed_bytes .limit_bytes
 
-**What lives here.** ``base.py``: the root, `ConfigError`, `RequestError`. ``actor.py``, ``engine.py``,
-``cache.py``: one module per room that raises them.
+**What lives here.** ``base.py``: the root, `ConfigError`, `RequestError`. ``actor.py``, ``aio.py``,
+``engine.py``, ``cache.py``: one module per room that raises them.
 
 **Who owns it and what always holds.** Errors are values. Attributes come first, the message is built
 from them, and its last sentence says what to do. Foreign errors are translated once, at the edge of a
@@ -74,6 +75,7 @@ from actorllama.errors.actor import (
     StartRefused,
     TooManyChildren,
 )
+from actorllama.errors.aio import RuntimeClosed
 from actorllama.errors.base import ActorLlamaError, ConfigError, RequestError
 from actorllama.errors.cache import (
     CacheError,
@@ -126,6 +128,7 @@ __all__ = [
     "NotJoined",
     "RequestError",
     "RestartIntensityReached",
+    "RuntimeClosed",
     "SnapshotCorrupt",
     "SnapshotMismatch",
     "SnapshotNotFound",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
 
 from actorllama.engine import TextPiece, TurnResult, TurnStream
@@ -57,6 +58,25 @@ class Turn:
         if piece is None:
             raise StopAsyncIteration
         return piece
+
+    def divert(self, sink: Callable[[TextPiece], None]) -> Callable[[int], None]:
+        """Hand pieces to a function as they come: for a reader that is on another thread.
+
+        ``async for`` then gives nothing and ends with the turn.
+
+        Args:
+            sink: Called on the trio thread; it must not wait and must not raise.
+
+        Returns:
+            What the reader has called, on the trio thread, with the number of tokens it has read; without
+            that credit the turn stands still when ``window`` tokens were not read.
+        """
+        return self._stream.divert(sink)
+
+    @property
+    def window(self) -> int:
+        """Tokens that the turn may run ahead of its reader."""
+        return self._stream.window
 
     def finish(self, result: TurnResult) -> None:
         """Keep the result; ``Model.stream`` calls this when the actor has replied."""

@@ -101,3 +101,30 @@ async def test_reading_is_a_checkpoint_even_when_text_is_there() -> None:
     stream.push("a", 1)
     with trio.testing.assert_checkpoints():
         await stream.receive()
+
+
+async def test_a_diverted_stream_hands_text_over_as_it_comes_and_credit_waits_for_the_reader() -> None:
+    stream, grants = connected(window=4)
+    stream.push("a", 1)
+    got: list[TextPiece] = []
+    give_back = stream.divert(got.append)
+    stream.push("b", 1)
+
+    assert got == [TextPiece(text="a", n_tokens=1), TextPiece(text="b", n_tokens=1)]
+    assert grants == []
+    give_back(2)
+    assert grants == [2]
+    stream.close()
+    assert await stream.receive() is None
+
+
+async def test_a_diverted_stream_keeps_the_credit_of_tokens_without_text_behind_unread_text() -> None:
+    stream, grants = connected(window=4)
+    give_back = stream.divert(lambda _piece: None)
+    stream.push("", 2)
+    assert grants == [2], "nothing was unread: nobody could give it back"
+    stream.push("a", 1)
+    stream.push("", 3)
+    assert grants == [2]
+    give_back(1)
+    assert grants == [2, 4]
