@@ -20,6 +20,7 @@ __all__ = ["command"]
 
 _KINDS: tuple[EntryKind, ...] = ("snapshot", "boundary", "block")
 _N_SHOWN = 40
+_NAMESPACE_SHOWN = 8
 _HEADINGS = ("KIND", "KEY", "SIZE", "TOKENS", "USED", "SAVED", "NAMESPACE", "ROWS", "LABEL")
 
 
@@ -63,7 +64,7 @@ class _Shown:
             "?" if head is None else str(head.n_tokens),
             ago(now_s - self.file.used_ns / 1e9),
             "-" if created_s is None else ago(now_s - created_s),
-            short_key(self.namespace or "-"),
+            (self.namespace or "-")[:_NAMESPACE_SHOWN],
             self._rows(),
             "cannot be used: see `actorllama cache check`" if head is None else head.label,
         )

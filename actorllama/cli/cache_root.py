@@ -31,7 +31,7 @@ STATE_DIR: Final = click.Option(
 
 _SNAPSHOTS: Final = "snapshots"
 _KEY_BEGINS: Final = re.compile(r"[0-9a-f]{1,32}")
-_SHORT: Final = 12
+_SHORT: Final = 10
 _N_TOLD: Final = 4
 
 

@@ -69,7 +69,7 @@ def test_rows_have_the_namespace_of_their_turns(cli: Cli) -> None:
 
 def test_a_turn_whose_rows_are_gone_is_still_listed(cli: Cli) -> None:
     file_of(cli.state, TURN[1]).unlink()
-    row = next(line for line in cli("ls").out.splitlines() if TURN[-1].key[:12] in line)
+    row = next(line for line in cli("ls").out.splitlines() if TURN[-1].key[:10] in line)
     assert "2 of 3" in row
 
 
@@ -151,8 +151,8 @@ def test_a_turn_with_rows_of_its_own_or_none_says_so(invoke: Invoke, tmp_path: P
     put(tmp_path, [own], [bare])
     cli = Cli(invoke=invoke, state=tmp_path)
     lines = cli("ls").out.splitlines()
-    assert "own" in next(line for line in lines if own.key[:12] in line)
-    assert "computed again" in next(line for line in lines if bare.key[:12] in line)
+    assert "own" in next(line for line in lines if own.key[:10] in line)
+    assert "computed again" in next(line for line in lines if bare.key[:10] in line)
     assert (cli.json("stat")["n_resumable"], cli.json("stat")["n_recomputed"]) == (1, 1)
     assert "1 with all their rows, 1 that are computed again" in cli("stat").out
 
