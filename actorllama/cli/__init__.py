@@ -2,14 +2,15 @@
 
 **What lives here.** ``entry.py``: `main`, which turns every outcome into an exit code. ``root.py``: the
 group and its global options. One module per command (``run``, ``chat``, ``info``, ``models``, ``doctor``,
-``tree``, ``bench``, ``configuration``), and what they share: ``screen.py`` (the only place that writes),
-``parameters.py`` (options that several commands have), ``interrupts.py`` (Ctrl-C and SIGTERM).
+``tree``, ``top``, ``bench``, ``configuration``), and what they share: ``screen.py`` (the only place that
+writes), ``parameters.py`` (options that several commands have), ``interrupts.py`` (Ctrl-C and SIGTERM).
 
 **Who owns it and what always holds.** A command owns the process while it runs. Answers go to standard
-output, everything else to standard error; with ``--json``, standard output carries exactly one JSON object.
-No escape code is written to what is not a terminal, or where ``NO_COLOR`` is set. Exit codes: 0 it worked,
-1 it failed and the input is not to blame, 2 the input cannot be used (one line says why), 130 Ctrl-C,
-141 the reader went away, 143 SIGTERM. No traceback, unless ``--log-level debug``.
+output, everything else to standard error; with ``--json``, standard output carries exactly one JSON object
+(``top``, which goes on, one a line). No escape code is written to what is not a terminal, or where
+``NO_COLOR`` is set. Exit codes: 0 it worked, 1 it failed and the input is not to blame, 2 the input cannot
+be used (one line says why), 130 Ctrl-C, 141 the reader went away, 143 SIGTERM. No traceback, unless
+``--log-level debug``.
 
 **What it may import.** Every room below. Heavy modules (trio, rich, prompt_toolkit, the runtime) are
 imported by the function that needs them: ``actorllama --help`` must not wait for what it does not use.

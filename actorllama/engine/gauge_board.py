@@ -70,6 +70,7 @@ class GaugeBoard:
             phase=cast("ModelPhase", phase),
             exactness=exactness,
             tokens_per_s=self._rate.per_s,
+            n_decoded=n_decoded,
             updated_at_s=now_s,
         )
         if desk is not None:

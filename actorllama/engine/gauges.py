@@ -67,6 +67,8 @@ class ModelGauges:
     last_hit_source: PrefixSource | None = None
     tokens_per_s: float = 0.0
     """Generated over the last second or so; 0 while nothing runs."""
+    n_decoded: int = 0
+    """Tokens computed one by one since it was loaded: the running total for whoever measures by himself."""
     counts: TurnCounts = TurnCounts()
     """Since it was loaded, or rebuilt."""
     n_starts: int = 0

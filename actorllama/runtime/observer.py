@@ -48,6 +48,7 @@ class Observer(Server[None, None, None]):
         options: ObserveOptions,
         look: Callable[[], Sequence[ModelGauges]],
         tail: EventTail,
+        started_at_s: float,
         patience_s: float = _PATIENCE_S,
     ) -> None:
         """Watch through ``look`` and ``tail``, and tell through ``door``, which outlives this actor."""
@@ -55,6 +56,7 @@ class Observer(Server[None, None, None]):
         self._options = options
         self._look = look
         self._tail = tail
+        self._started_at_s = started_at_s
         self._patience_s = patience_s
         self._n_watchers = 0
         self._seq = 0
@@ -65,7 +67,6 @@ class Observer(Server[None, None, None]):
     async def init(self, ctx: Context) -> InitOutcome:
         """Let the supervisor go on; serving comes next."""
         self._context = ctx
-        self._started_at_s = ctx.bus.system_s()
         self._wanted = trio.Event()
         self._fresh = trio.Event()
         self._cache_asked = trio.Event()
@@ -192,9 +193,10 @@ async def open_observer(
         yield ()
         return
     tail = EventTail(bus=bus, n_events=options.n_events)
+    began_s = bus.system_s()
     observer = ChildSpec(
         id="observer (actor)",
-        start=lambda: Observer(door=door, options=options, look=look, tail=tail),
+        start=lambda: Observer(door=door, options=options, look=look, tail=tail, started_at_s=began_s),
         name=OBSERVER_NAME,
     )
     # A supervisor of its own: should it crash again and again, it is given up, and nobody else.

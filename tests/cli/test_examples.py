@@ -19,6 +19,8 @@ TOO_LONG = (
     "bench exactness --shape",
     "bench exactness\n",
     "bench actors",
+    "top --state-dir",  # these need a runtime that runs: tests/cli/test_top.py has one
+    "top --attach",
 )
 
 

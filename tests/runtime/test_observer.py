@@ -204,7 +204,9 @@ async def test_whoever_does_not_read_is_sent_away(tmp_path: Path) -> None:
             model = await rt.load("fake", "x.gguf", n_seq=1, ctx_per_seq=64)
             many = [model.gauges] * 3000
             await rt.system.start(
-                lambda: Observer(door=door, options=QUICK, look=lambda: many, tail=tail, patience_s=0.05)
+                lambda: Observer(
+                    door=door, options=QUICK, look=lambda: many, tail=tail, started_at_s=0.0, patience_s=0.05
+                )
             )
             async with watching(door.path):
                 await wait_until(lambda: bool(heard.facts))
