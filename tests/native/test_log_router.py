@@ -48,3 +48,17 @@ def test_all_lines_are_collected_for_who_asks_and_no_longer_than_asked() -> None
     n_lines = len(lines)
     llama_cpp.llama_model_load_from_file(b"/nonexistent", llama_cpp.llama_model_default_params())
     assert len(lines) == n_lines
+
+
+def test_a_block_within_another_takes_nothing_from_it() -> None:
+    import llama_cpp
+
+    from actorllama.native.llama.log_router import log_router
+
+    with log_router().collecting_lines() as outer:
+        with log_router().collecting_lines() as inner:
+            llama_cpp.llama_model_load_from_file(b"/nonexistent", llama_cpp.llama_model_default_params())
+        n_inner = len(inner)
+        llama_cpp.llama_model_load_from_file(b"/nonexistent", llama_cpp.llama_model_default_params())
+    assert 0 < n_inner == len(inner) < len(outer)
+    assert outer[:n_inner] == inner

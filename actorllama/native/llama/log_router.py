@@ -53,13 +53,17 @@ class LogRouter:
 
     @contextlib.contextmanager
     def collecting_lines(self) -> Generator[list[str], None, None]:
-        """Collect every line logged on this thread inside the block: llama.cpp tells what it allocates."""
+        """Collect every line logged on this thread inside the block: llama.cpp tells what it allocates.
+
+        Blocks may lie within one another; each gets the lines of those inside.
+        """
         collected: list[str] = []
-        self._local.lines = collected
+        outer: tuple[list[str], ...] = getattr(self._local, "lines", ())
+        self._local.lines = (*outer, collected)
         try:
             yield collected
         finally:
-            self._local.lines = None
+            self._local.lines = outer
 
     def _on_log(self, level: int, text: bytes, _user: object) -> None:
         # An exception here would be printed by ctypes and lost: nothing below may raise on odd bytes.
@@ -74,8 +78,7 @@ class LogRouter:
         collected = getattr(local, "collected", None)
         if collected is not None and name in ("warning", "error") and line.strip():
             collected.append(line.strip())
-        lines = getattr(local, "lines", None)
-        if lines is not None:
+        for lines in getattr(local, "lines", ()):
             lines.append(line.strip())
         # Errors come back to the caller as typed errors; in the log they are detail.
         if name in ("warning", "error"):
