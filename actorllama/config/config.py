@@ -8,7 +8,7 @@ import attrs
 from attrs import frozen
 
 from actorllama.config.merge import Sections
-from actorllama.engine import EngineOptions, ObserveOptions
+from actorllama.engine import EngineOptions, ObserveOptions, PressureOptions
 from actorllama.kvcache import CacheOptions
 from actorllama.native import ContextOptions, ModelOptions
 from actorllama.telemetry import TelemetryOptions
@@ -28,6 +28,7 @@ class Config:
     model: ModelOptions = attrs.field(factory=ModelOptions)
     context: ContextOptions = attrs.field(factory=ContextOptions)
     cache: CacheOptions = attrs.field(factory=CacheOptions)
+    pressure: PressureOptions = attrs.field(factory=PressureOptions)
     observe: ObserveOptions = attrs.field(factory=ObserveOptions)
     telemetry: TelemetryOptions = attrs.field(factory=TelemetryOptions)
 

@@ -38,6 +38,7 @@ from actorllama.engine.gauge_board import GaugeBoard, down
 from actorllama.engine.gauges import ModelGauges, ModelPhase, TurnCounts
 from actorllama.engine.host import EngineHost
 from actorllama.engine.host_actor import GetHost, HostActor
+from actorllama.engine.memory_messages import WhyGone
 from actorllama.engine.messages import (
     CancelTake,
     Describe,
@@ -52,6 +53,8 @@ from actorllama.engine.model_actor import ModelActor, ModelState
 from actorllama.engine.namespace import salted
 from actorllama.engine.observe_options import ObserveOptions
 from actorllama.engine.options import EngineOptions
+from actorllama.engine.pressure_actor import PressureActor
+from actorllama.engine.pressure_options import PressureOptions
 from actorllama.engine.reports import FinishReason, LoopStatistics, TokenLogprob
 from actorllama.engine.request import TurnRequest, check_request
 from actorllama.engine.result import Timings, TurnResult, Usage
@@ -88,6 +91,8 @@ __all__ = [
     "ModelState",
     "ModelStatus",
     "ObserveOptions",
+    "PressureActor",
+    "PressureOptions",
     "ReadCacheStatistics",
     "RestoredState",
     "TakeTurn",
@@ -103,6 +108,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "WaitReady",
+    "WhyGone",
     "check_request",
     "down",
     "level_of",

@@ -11,8 +11,9 @@ from actorllama.engine.commands import PrefixSource
 
 __all__ = ["DeskReadings", "ModelGauges", "ModelPhase", "TurnCounts"]
 
-ModelPhase: TypeAlias = Literal["loading", "ready", "draining", "down"]
-"""``down``: no actor stands behind the name now; it is being rebuilt, or gone."""
+ModelPhase: TypeAlias = Literal["loading", "ready", "draining", "parking", "parked", "opening", "down"]
+"""``parked``: the context was put aside because memory is short, and comes back for the next turn.
+``down``: no actor stands behind the name now; it is being rebuilt, or gone."""
 
 
 @frozen(kw_only=True)

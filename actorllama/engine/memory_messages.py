@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from actorllama.actors import Call
+from actorllama.native.memory import MemoryDomain, MemoryReading
 from actorllama.native.memory_devices import BufferSize
 
 __all__ = [
@@ -18,11 +20,15 @@ __all__ = [
     "LeaveMemory",
     "MemoryCall",
     "MemoryNotice",
+    "MemoryView",
     "OfferHeld",
     "OpenDoor",
     "Park",
     "Parked",
+    "PressureCall",
     "PressureOver",
+    "ReadMemory",
+    "WhyGone",
 ]
 
 
@@ -62,25 +68,25 @@ class Park(Call["Parked | None"]):
 
 
 @frozen(kw_only=True)
-class CloseDoor(Call[None]):
-    """Take no new turns, for this reason; those that were taken go on."""
-
-    reason: str
-
-
-@frozen(kw_only=True)
-class OpenDoor(Call[None]):
-    """Take turns again."""
-
-
-@frozen(kw_only=True)
 class LeaveMemory(Call[bool]):
     """Unload an idle model, for this reason; False, and nothing happens, if it is not idle."""
 
     reason: str
 
 
-MemoryCall: TypeAlias = OfferHeld | Park | CloseDoor | OpenDoor | LeaveMemory
+MemoryCall: TypeAlias = OfferHeld | Park | LeaveMemory
+
+
+@frozen(kw_only=True)
+class CloseDoor:
+    """Take no new turns, for this reason; those that were taken go on."""
+
+    reason: str
+
+
+@frozen(kw_only=True)
+class OpenDoor:
+    """Take turns again."""
 
 
 @frozen(kw_only=True)
@@ -103,7 +109,7 @@ class ContextReopened:
     error: Exception | None = None
 
 
-MemoryNotice: TypeAlias = PressureOver | ContextParked | ContextReopened
+MemoryNotice: TypeAlias = CloseDoor | OpenDoor | PressureOver | ContextParked | ContextReopened
 
 
 @frozen(kw_only=True)
@@ -111,3 +117,32 @@ class AskRoom(Call[float]):
     """Ask the pressure actor how much of these buffers there is room for now: 0 to 1."""
 
     buffers: tuple[BufferSize, ...]
+
+
+@frozen(kw_only=True)
+class MemoryView:
+    """What is used and free, as far as anybody knows."""
+
+    readings: tuple[MemoryReading, ...] = ()
+    devices: Mapping[str, MemoryDomain] = field(factory=dict[str, MemoryDomain])
+    """Where the memory of each compute device lies, by its name, in llama.cpp's order."""
+
+    def free_bytes(self, domain: MemoryDomain) -> int | None:
+        """Give what every limit of a domain leaves; ``None`` where nobody knows."""
+        free = [reading.free_bytes for reading in self.readings if reading.domain == domain]
+        return min((n_bytes for n_bytes in free if n_bytes is not None), default=None)
+
+
+@frozen(kw_only=True)
+class ReadMemory(Call[MemoryView]):
+    """Ask the pressure actor what is used and free."""
+
+
+@frozen(kw_only=True)
+class WhyGone(Call["str | None"]):
+    """Ask the pressure actor why it had a model unloaded; ``None`` if it had not."""
+
+    model: str
+
+
+PressureCall: TypeAlias = AskRoom | ReadMemory | WhyGone

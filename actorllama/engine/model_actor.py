@@ -179,9 +179,9 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             case CancelTake() | GiveCredit() | GraceOver() | PrefixFound():
                 self._relay(event)
                 return Keep()
-            case OfferHeld() | Park() | CloseDoor() | OpenDoor() | LeaveMemory():
+            case OfferHeld() | Park() | LeaveMemory():
                 return await self._answer_memory(state, event, source)
-            case PressureOver() | ContextParked() | ContextReopened():
+            case CloseDoor() | OpenDoor() | PressureOver() | ContextParked() | ContextReopened():
                 return await self._note_memory(state, event)
 
     async def _answer(self, state: ModelState, event: ModelCall, source: Source) -> _Outcome:
@@ -316,12 +316,12 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
                 return StopAndReply(Shutdown(event.reason), (ReplyTo(source.caller, value=True),))
             case LeaveMemory():
                 return Keep(actions=(ReplyTo(source.caller, value=False),))
-            case CloseDoor() | OpenDoor():
-                self._parking.closed_because = event.reason if isinstance(event, CloseDoor) else ""
-                return Keep(actions=(ReplyTo(source.caller),))
 
     async def _note_memory(self, state: ModelState, event: MemoryNotice) -> _Outcome:
         match event:
+            case CloseDoor() | OpenDoor():
+                self._parking.closed_because = event.reason if isinstance(event, CloseDoor) else ""
+                return Keep()
             case PressureOver():
                 self._parking.wants_growth = self._parking.is_small
                 return await self._park_to_grow(state)

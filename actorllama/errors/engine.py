@@ -40,12 +40,13 @@ class ModelLoadError(EngineError):
 class ModelNotLoaded(EngineError, LookupError):
     """No model is loaded under this name."""
 
-    def __init__(self, *, model: str, loaded: tuple[str, ...]) -> None:
-        """Name the model asked for, and those there are."""
+    def __init__(self, *, model: str, loaded: tuple[str, ...], reason: str = "") -> None:
+        """Name the model asked for, and those there are, or why it is not there any more."""
         self.model = model
         self.loaded = loaded
-        have = ", ".join(loaded) or "none"
-        super().__init__(f"no model is loaded as {model!r} (loaded: {have}). Call load() first.")
+        self.reason = reason
+        about = reason or f"loaded: {', '.join(loaded) or 'none'}"
+        super().__init__(f"no model is loaded as {model!r} ({about}). Call load() first.")
 
 
 class ModelAlreadyLoaded(EngineError):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["CACHE_NAME", "HOST_NAME", "MODELS_NAME", "OBSERVER_NAME", "model_name", "supervisor_name"]
+__all__ = [
+    "CACHE_NAME",
+    "HOST_NAME",
+    "MODELS_NAME",
+    "OBSERVER_NAME",
+    "PRESSURE_NAME",
+    "model_name",
+    "supervisor_name",
+]
 
 CACHE_NAME = "cache"
 HOST_NAME = "engine.host"
 MODELS_NAME = "models"
 OBSERVER_NAME = "observer"
+PRESSURE_NAME = "pressure"
 
 
 def model_name(name: str) -> str:

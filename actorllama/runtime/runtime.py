@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -35,6 +35,7 @@ from actorllama.engine import (
     ModelGauges,
     ModelSpec,
     ModelStatus,
+    PressureActor,
     Unload,
     WaitReady,
 )
@@ -49,12 +50,20 @@ from actorllama.errors import (
 )
 from actorllama.ids import TurnId
 from actorllama.native import Backend, BuildInfo
+from actorllama.native.memory import MemorySource
 from actorllama.native.sampling import check_number
 from actorllama.runtime.gauges import read_gauges
 from actorllama.runtime.key_file import read_mac_key
 from actorllama.runtime.load_options import LoadOptions, build_spec, check_name
 from actorllama.runtime.model import Model
-from actorllama.runtime.names import CACHE_NAME, HOST_NAME, MODELS_NAME, model_name, supervisor_name
+from actorllama.runtime.names import (
+    CACHE_NAME,
+    HOST_NAME,
+    MODELS_NAME,
+    PRESSURE_NAME,
+    model_name,
+    supervisor_name,
+)
 from actorllama.runtime.observer import open_observer
 from actorllama.telemetry import Bus
 
@@ -233,7 +242,9 @@ class Runtime:
         # A supervisor for each model: one that crashes too often takes nobody else with it.
         actor = ChildSpec(
             id=f"{spec.name} (actor)",
-            start=lambda: ModelActor(spec, host_name=HOST_NAME, cache_name=CACHE_NAME),
+            start=lambda: ModelActor(
+                spec, host_name=HOST_NAME, cache_name=CACHE_NAME, pressure_name=PRESSURE_NAME
+            ),
             restart="transient",
             significant=True,
             name=model_name(spec.name),
@@ -284,6 +295,7 @@ async def open_runtime(
     state_dir: str | Path | None = None,
     make_host: Callable[[], EngineHost] = EngineHost,
     runner: NativeRunner = run_in_thread,
+    memory_sources: Sequence[MemorySource] | None = None,
 ) -> AsyncGenerator[Runtime, None]:
     """Open a runtime; leaving the block stops every model in order and frees all memory.
 
@@ -295,6 +307,8 @@ async def open_runtime(
             one they live in RAM.
         make_host: Makes the host that steps the models; tests put one here that needs no thread.
         runner: Runs blocking calls; tests put one here that they control.
+        memory_sources: Who says how much memory is used; by default this machine, where llama.cpp computes.
+            A ``backend`` given here has none unless they are given too.
 
     Yields:
         The runtime.
@@ -308,7 +322,10 @@ async def open_runtime(
     key_file = config.cache.mac_key_file
     mac_key = await trio.to_thread.run_sync(read_mac_key, key_file) if key_file else None
     if backend is None:
+        sources = memory_sources
         backend = await trio.to_thread.run_sync(_llama_backend)
+    else:
+        sources = memory_sources or ()
     async with open_system(name="actorllama", bus=bus, runner=runner) as system:
         runtime = Runtime(system=system, config=config, backend=backend, state_dir=root)
         observing = open_observer(config.observe, root, bus=system.bus, look=runtime.gauges)
@@ -325,6 +342,18 @@ async def open_runtime(
                 start=DynamicSupervisor,
                 name=MODELS_NAME,
                 type="supervisor",
+            ),
+            ChildSpec(
+                id="pressure",
+                start=lambda: PressureActor(
+                    config.pressure,
+                    sources=sources,
+                    backend=backend,
+                    cache_name=CACHE_NAME,
+                    models_name=MODELS_NAME,
+                    model_name=model_name,
+                ),
+                name=PRESSURE_NAME,
             ),
         )
         async with observing as observer:  # last in the tree: nobody is restarted with it

@@ -10,11 +10,20 @@ import trio
 from attrs import evolve
 
 from actorllama.actors import Crash, Ref, Shutdown, System, which_children
-from actorllama.engine import CancelTake, ModelInfo, TakeTurn, TurnRequest, TurnResult, TurnStream, WaitReady
-from actorllama.errors import ActorExited, ModelNotLoaded, ModelUnavailable, TurnTimeout
+from actorllama.engine import (
+    CancelTake,
+    ModelInfo,
+    TakeTurn,
+    TurnRequest,
+    TurnResult,
+    TurnStream,
+    WaitReady,
+    WhyGone,
+)
+from actorllama.errors import ActorError, ActorExited, ModelNotLoaded, ModelUnavailable, TurnTimeout
 from actorllama.ids import TurnId
 from actorllama.native.sampling import check_number
-from actorllama.runtime.names import model_name, supervisor_name
+from actorllama.runtime.names import PRESSURE_NAME, model_name, supervisor_name
 from actorllama.runtime.turn import Turn
 
 __all__ = ["TurnTaker"]
@@ -132,8 +141,7 @@ class TurnTaker:
             return ref
         supervisor = self.system.whereis(supervisor_name(self.name))
         if supervisor is None:
-            await trio.lowlevel.checkpoint()
-            raise ModelNotLoaded(model=self.name, loaded=())
+            raise ModelNotLoaded(model=self.name, loaded=(), reason=await self._why_gone())
         # Between a death and a restart nobody has the name. The supervisor answers when it has
         # dealt with the death, because that came first.
         try:
@@ -143,6 +151,18 @@ class TurnTaker:
         if not children or children[0].ref is None:
             raise ModelUnavailable(model=self.name, reason="it is being rebuilt after a crash")
         return children[0].ref
+
+    async def _why_gone(self) -> str:
+        """Ask whether the model had to go because memory was short."""
+        pressure = self.system.whereis(PRESSURE_NAME)
+        await trio.lowlevel.checkpoint()
+        if pressure is None:
+            return ""
+        try:
+            reason = await pressure.call(WhyGone(model=self.name))
+        except ActorError:
+            return ""
+        return reason or ""
 
 
 def _checked_timeout(timeout_s: float | None) -> float:
