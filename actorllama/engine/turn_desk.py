@@ -259,7 +259,8 @@ class TurnDesk:
 
     def _follow(self, taken: TakenTurn, n_had: int) -> bool:
         """Wait for a running turn that is about to compute what this one begins with."""
-        if not (taken.may_follow and self._reuses(taken)):
+        # What goes on from an earlier turn has cells of its own, and the leader's are not those.
+        if taken.message.request.goes_on or not (taken.may_follow and self._reuses(taken)):
             return False
         best = self._cells.find_leader(taken.prefix, self._running.values())
         if best is None or best.n_cells - n_had < self._spec.engine_options.n_reuse:

@@ -237,6 +237,25 @@ def test_a_continued_turn_is_restored_whatever_it_costs_and_however_little_it_is
         rig.run()
 
 
+@pytest.mark.parametrize("n_more", [0, 30])
+def test_a_continued_turn_does_not_follow_another_for_a_part_of_its_past(n_more: int) -> None:
+    """Its own cells are somewhere; the leader's are computed in another way, and may be too few."""
+    with open_desk(n_seq=2) as rig:
+        first = rig.take(SHARED, max_tokens=5, keep=True)
+        rig.run()
+        assert rig.kept[0].snapshot is not None
+        for token in (150, 151):
+            rig.take([token] * 9)
+        rig.run()
+        rig.take((*SHARED[:-3], *range(100, 103 + n_more)))
+        rig.answer()
+        resumed = rig.resume(rig.kept[0].snapshot, max_tokens=2)
+        rig.answer(n_cells=len(SHARED) + len(first.got.tokens) - 1)
+        rig.run()
+
+        assert told(resumed) == (len(SHARED) + 4, "ram", "exact")
+
+
 def test_a_past_that_is_nowhere_is_computed_again_and_says_so() -> None:
     with open_desk() as rig:
         asker = rig.take(SHARED, n_said=len(SHARED) - 4)
