@@ -20,6 +20,7 @@ from actorllama.cli.console.session import Session, free_name
 from actorllama.cli.console.speakers import load_speaker, name_for, path_of, speaker_of
 from actorllama.cli.console.store import Store, default_state_dir
 from actorllama.cli.console.talk import Talk
+from actorllama.cli.console.terminal_front import TerminalFront
 from actorllama.cli.examples import examples
 from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.loading import Loading, loading_from
@@ -124,8 +125,9 @@ def _desk(opening: _Opening, runtime: Runtime, model: Model, bus: Bus, interrupt
     store = Store(opening.state_dir)
     is_terminal = opening.script is None and sys.stdin.isatty() and is_fancy(sys.stdout)
     talk = Talk(name=free_name(store.names()), speaker=speaker_of(model), system=opening.system)
-    front: Front = PlainFront(opening.script or 0)
-    return Desk(
+    terminal = TerminalFront() if is_terminal else None
+    front: Front = terminal or PlainFront(opening.script or 0)
+    desk = Desk(
         runtime=runtime,
         front=front,
         interrupts=interrupts,
@@ -134,6 +136,21 @@ def _desk(opening: _Opening, runtime: Runtime, model: Model, bus: Bus, interrupt
         feed=EventFeed(bus, front.show),
         saves_all=is_terminal,
     )
+    if terminal is not None:
+        _equip(terminal, desk, opening.state_dir)
+    return desk
+
+
+def _equip(front: TerminalFront, desk: Desk, state_dir: Path) -> None:
+    from actorllama.cli.console.completing import LineCompleter
+    from actorllama.cli.console.keyboard import Keyboard
+    from actorllama.cli.console.status import status_line
+
+    history, status = state_dir / "console_history", partial(status_line, desk)
+    front.equip(Keyboard(history=history, completer=LineCompleter(desk), status=status), status)
+    front.note("/help teaches, Tab completes, Ctrl-C stops a reply, Ctrl-D leaves.")
+    for name in desk.store.names()[:1]:
+        front.note(f"The last conversation was {name}: /load {name} goes on with it.")
 
 
 def _open_script(text: str) -> int:

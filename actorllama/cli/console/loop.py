@@ -17,6 +17,9 @@ async def go_on(desk: Desk) -> int:
     """Serve lines; return the exit code."""
     while not desk.is_leaving:
         line = await _next_line(desk)
+        if desk.front.is_terminal and desk.interrupts.received and not desk.interrupts.must_leave:
+            desk.interrupts.forget_ctrl_c()  # a moment too late for the reply that it meant
+            continue
         if desk.interrupts.received:
             return desk.interrupts.exit_code
         if isinstance(line, Leave):

@@ -12,7 +12,7 @@ from actorllama.cli.console.desk import Desk
 __all__ = ["Command", "Group", "Source"]
 
 Source: TypeAlias = Literal[
-    "actors", "commands", "events", "keys", "models", "paths", "saved", "saved_and_paths", "settings", "talks"
+    "actors", "commands", "events", "keys", "models", "saved", "saved_and_paths", "settings", "talks"
 ]
 """Where the words come from that complete a command's argument."""
 Group: TypeAlias = Literal["Talk", "Keep", "Models", "Look inside", "More"]
