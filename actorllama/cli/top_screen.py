@@ -15,8 +15,8 @@ from actorllama.cli.top_link import Said
 __all__ = ["MODEL_HEADINGS", "TopScreen", "screen_of"]
 
 MODEL_HEADINGS: Final = (
-    *("MODEL", "PHASE", "SLOTS", "QUEUE", "TOKENS/S", "LEVEL"),
-    *("TURNS", "LOST", "GENERATED", "CACHED", "LAST HIT"),
+    *("MODEL", "PHASE", "SLOTS", "QUEUE", "TOK/S", "LEVEL"),
+    *("TURNS", "LOST", "CACHED", "LAST HIT"),
 )
 _KEPT_TOLD: Final = 8  # measurements and identities of one event
 _NOTHING: Final[Said] = {}
@@ -62,7 +62,9 @@ def _speeds(before: Said, snapshot: Said) -> dict[str, float]:
     for model in _parts(snapshot.get("models")):
         name = _word(model.get("model"))
         if passed_s > 0 and _count(model, "n_starts") == _count(old.get(name, _NOTHING), "n_starts"):
-            speeds[name] = (_number(model, "n_decoded") - _number(old[name], "n_decoded")) / passed_s
+            # A context that was put aside begins to count again.
+            done = max(0.0, _number(model, "n_decoded") - _number(old[name], "n_decoded"))
+            speeds[name] = done / passed_s
     return speeds
 
 
@@ -81,7 +83,6 @@ def _model_row(model: Said, speeds: dict[str, float]) -> tuple[str, ...]:
         _word(model.get("exactness")),
         str(_count(counts, "n_ended")),
         str(n_lost),
-        str(_count(counts, "n_generated")),
         f"{_count(counts, 'n_cached') / n_prompt:.0%}" if n_prompt else "-",
         "-" if hit is None else f"{_word(hit)} {'' if source is None else _word(source)}".strip(),
     )
@@ -103,16 +104,24 @@ def _cache_lines(cache: Said) -> Iterable[tuple[str, str]]:
 
 
 def _pressure_lines(pressure: object) -> Iterable[tuple[str, str]]:
-    return (("pressure", _event_line(fact)) for fact in _parts(pressure))
+    for fact in _parts(pressure):
+        about, measured = _part(fact.get("metadata")), _part(fact.get("measurements"))
+        is_over = _word(fact.get("event")).endswith("ended")
+        state = "relieved" if is_over else "SHORT OF MEMORY"
+        used = f"{size_of(_count(measured, 'used_bytes'))} of {size_of(_count(measured, 'limit_bytes'))}"
+        yield _word(about.get("domain")), f"{state} since {_moment(fact)}, {used} then"
 
 
 def _event_line(event: Said) -> str:
-    moment = datetime.fromtimestamp(_number(event, "time_s")).astimezone()
     told = {**_part(event.get("metadata")), **_part(event.get("measurements"))}
     words = [f"{key}={_word(value)}" for key, value in told.items() if not _is_empty(value)][:_KEPT_TOLD]
     return one_line(
-        f"{moment:%H:%M:%S} {_word(event.get('level')):7} {_word(event.get('event'))} {' '.join(words)}"
+        f"{_moment(event)} {_word(event.get('level')):7} {_word(event.get('event'))} {' '.join(words)}"
     )
+
+
+def _moment(fact: Said) -> str:
+    return f"{datetime.fromtimestamp(_number(fact, 'time_s')).astimezone():%H:%M:%S}"
 
 
 def _is_empty(value: object) -> bool:

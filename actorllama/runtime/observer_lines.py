@@ -49,7 +49,7 @@ def snapshot_line(
         time_s: Seconds since the epoch.
         models: Every model's gauges.
         cache: What the tiers hold; ``None`` while that is not known.
-        pressure: The last fact of each kind about memory pressure; empty where nobody looks at it.
+        pressure: For each domain that was ever short of memory, the fact that it is, or is no more.
         events: Recent facts, oldest first.
     """
     return _line(

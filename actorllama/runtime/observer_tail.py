@@ -17,6 +17,7 @@ from actorllama.telemetry.redaction import plain_measurements, plain_metadata
 __all__ = ["EventTail"]
 
 _KNOWN = (*telemetry.EVENTS, *actors.EVENTS, *engine.EVENTS, *kvcache.EVENTS, *EVENTS)
+_PRESSURE = (("pressure", "began"), ("pressure", "ended"))
 _MAX_CHARS = 300
 _MAX_ITEMS = 20
 
@@ -53,7 +54,7 @@ class EventTail:
         return list(self._kept)
 
     def pressure(self) -> list[dict[str, object]]:
-        """Give the last fact of each kind about memory pressure."""
+        """Give, for each domain of memory that was ever short, the fact that it is, or is no more."""
         return list(self._pressure.values())
 
     def _hear(self, event: Event, measurements: Measurements, metadata: Metadata, _config: None) -> None:
@@ -68,8 +69,8 @@ class EventTail:
             },
         }
         self._kept.append(fact)
-        if event.name[1] == "pressure":
-            self._pressure[str(event)] = fact
+        if event.name[1:] in _PRESSURE:
+            self._pressure[str(metadata.get("domain"))] = fact
 
 
 def _short(value: object) -> object:

@@ -36,15 +36,39 @@ def test_a_model_is_a_row_of_cells() -> None:
     cells = cells_of({"models": [model(last_hit_tokens=96, last_hit_source="ram", tokens_per_s=12.34)]})
     assert cells["SLOTS"] == "2/4"
     assert (cells["TURNS"], cells["LOST"], cells["CACHED"]) == ("3", "1", "50%")
-    assert (cells["LAST HIT"], cells["TOKENS/S"]) == ("96 ram", "12.3")
+    assert (cells["LAST HIT"], cells["TOK/S"]) == ("96 ram", "12.3")
 
 
 def test_speed_is_what_was_done_between_two_looks() -> None:
     before: Said = {"time_s": 10.0, "models": [model(n_decoded=100)]}
-    assert cells_of({"time_s": 12.0, "models": [model(n_decoded=150)]}, before)["TOKENS/S"] == "25.0"
+    assert cells_of({"time_s": 12.0, "models": [model(n_decoded=150)]}, before)["TOK/S"] == "25.0"
     rebuilt: Said = {"time_s": 12.0, "models": [model(n_decoded=3, n_starts=2)]}
-    assert cells_of(rebuilt, before)["TOKENS/S"] == "0.0"
+    assert cells_of(rebuilt, before)["TOK/S"] == "0.0"
     assert cells_of(rebuilt)["PHASE"] == "ready (start 2)"
+
+
+def test_a_domain_that_is_short_of_memory_is_told_until_it_is_not() -> None:
+    fact = {
+        "time_s": 0.0,
+        "event": "engine.pressure.began",
+        "metadata": {"domain": "gpu0"},
+        "measurements": {"used_bytes": 7 << 30, "limit_bytes": 8 << 30},
+    }
+    ((name, words),) = screen_of(HELLO, {"pressure": [fact]}).memory
+    assert name == "gpu0"
+    assert words.startswith("SHORT OF MEMORY since")
+    assert "7.0 GiB of 8.0 GiB" in words
+    ((_, words),) = screen_of(HELLO, {"pressure": [{**fact, "event": "engine.pressure.ended"}]}).memory
+    assert words.startswith("relieved since")
+
+
+def test_a_usual_screen_fits_eighty_columns() -> None:
+    row = model(model="qwen2.5-7b", n_queued=12, tokens_per_s=1234.5, exactness="faithful")
+    shown = screen_of(HELLO, {"models": [{**row, "last_hit_tokens": 4096, "last_hit_source": "ram"}]})
+    out = StringIO()
+    console = Console(file=out, width=80, height=24)
+    console.print(draw(shown, console))
+    assert all(word in out.getvalue() for word in (*MODEL_HEADINGS, *shown.models[0]))
 
 
 def test_an_event_is_told_without_what_was_only_counted() -> None:
