@@ -5,6 +5,8 @@
 models that speed is measured on. ``machine.py``: what a figure was measured on. ``eviction.py``: eviction
 policies on a trace (``block_trace.py``, ``synthetic_traces.py``), beside bounds (``clairvoyant.py``); it
 counts and takes no time. ``codec.py``: what a codec saves, costs and spoils on a model's own states.
+``warm.py``: time to the first token by where a prefix is, beside the bare thing. ``conversation.py``: what
+conversations that begin alike write and compute.
 
 **Who owns it and what always holds.** A bench opens what it measures and closes it. The two sides of
 a ratio run in one process, in alternating order, after a warm-up; medians are quoted, spread is shown.

@@ -10,8 +10,10 @@ import click
 from attrs import evolve
 
 from actorllama.cli.bench_codec import command as codec
+from actorllama.cli.bench_conversation import command as conversation
 from actorllama.cli.bench_cost import Report, with_cost
 from actorllama.cli.bench_eviction import command as eviction
+from actorllama.cli.bench_warm import command as warm
 from actorllama.cli.examples import examples
 from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.parameters import JSON, model_path_from
@@ -43,7 +45,9 @@ def command() -> None:
 
 
 command.add_command(codec)
+command.add_command(conversation)
 command.add_command(eviction)
+command.add_command(warm)
 
 
 @command.command(

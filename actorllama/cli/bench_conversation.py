@@ -1,0 +1,90 @@
+"""``actorllama bench conversation``: what conversations cost that begin alike."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from actorllama.cli.bench_target import TARGET, target_from
+from actorllama.cli.examples import examples
+from actorllama.cli.interrupts import Interrupts, run_interruptible
+from actorllama.cli.parameters import JSON
+from actorllama.cli.screen import note, say, say_json
+
+__all__ = ["command"]
+
+
+def _count(name: str, field: str, default: int, text: str) -> click.Option:
+    return click.Option([name, field], type=int, default=default, show_default=True, help=text)
+
+
+_PARAMS: Final[list[click.Parameter]] = [
+    *TARGET,
+    _count("--conversations", "n_conversations", 8, "Conversations at the same time."),
+    _count("--turns", "n_turns", 20, "Turns of each."),
+    _count("--system", "n_system", 512, "Tokens of the prompt that all begin with."),
+    _count("--user", "n_user", 32, "Tokens of each message."),
+    _count("--reply", "n_reply", 32, "Tokens of each reply."),
+    _count("-n", "n_seq", 4, "Sequences: fewer than conversations, so that some must be brought back."),
+    JSON,
+]
+
+
+@click.command(
+    "conversation",
+    params=_PARAMS,
+    epilog=examples(
+        "actorllama bench conversation",
+        "actorllama bench conversation --shape 0.5b --turns 5 --json",
+        "actorllama bench conversation --model model.gguf --conversations 2 --turns 2 --system 64",
+    ),
+)
+def command(
+    *,
+    model: str | None,
+    shape: str | None,
+    n_threads: int,
+    n_conversations: int,
+    n_turns: int,
+    n_system: int,
+    n_user: int,
+    n_reply: int,
+    n_seq: int,
+    as_json: bool,
+) -> int:
+    """Hold conversations with a common beginning, with the cache and without it.
+
+    Counted are the bytes written to disk against those of all tokens, each counted once, and the prompt
+    tokens computed against those that were new; measured is the time to the first token.
+    """
+    from actorllama.bench.conversation import run_conversation_bench
+    from actorllama.bench.conversation_report import ConversationBenchOptions, ConversationReport
+
+    target = target_from(model, shape)
+    options = ConversationBenchOptions(
+        model=target.path,
+        label=target.label,
+        n_ctx_train=target.n_ctx_train,
+        n_conversations=n_conversations,
+        n_turns=n_turns,
+        n_system=n_system,
+        n_user=n_user,
+        n_reply=n_reply,
+        n_seq=n_seq,
+        n_threads=n_threads,
+    )
+
+    async def watched(interrupts: Interrupts) -> tuple[ConversationReport | None, int]:
+        report: ConversationReport | None = None
+        with interrupts.stopping():
+            report = await run_conversation_bench(options, note)
+        return report, interrupts.exit_code
+
+    report, code = run_interruptible(watched)
+    if report is not None and as_json:
+        say_json(report.to_json())
+    elif report is not None:
+        for line in report.lines():
+            say(line)
+    return code
