@@ -1,0 +1,85 @@
+"""What every asyncio face does with the trio side: call it, and read a turn from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+from actorllama.aio.inbox import LoopInbox
+from actorllama.aio.portal import Portal
+from actorllama.aio.reader import TurnReader
+from actorllama.aio.turn import AsyncTurn
+from actorllama.aio.waiting import wait_through, wait_until
+from actorllama.runtime import Turn
+
+__all__ = ["Bridge"]
+
+T = TypeVar("T")
+
+
+class Bridge:
+    """The way from any asyncio loop to one portal; each loop has one inbox, woken once for all that comes.
+
+    Owner: the runtime's face; tasks of several loops, on several threads, may use it.
+    """
+
+    def __init__(self, portal: Portal) -> None:
+        """Lead to a portal."""
+        self.portal = portal
+        self._inboxes: dict[asyncio.AbstractEventLoop, LoopInbox] = {}
+
+    async def call(
+        self, work: Callable[[], Awaitable[T]], *, undo: Callable[[], Awaitable[None]] | None = None
+    ) -> T:
+        """Do work on the trio side; cancelling the call cancels the work and returns when that has ended.
+
+        Args:
+            work: What to do there.
+            undo: Takes the work back if it was done just before the call was cancelled: then nobody has
+                heard of it.
+
+        Raises:
+            RuntimeClosed: The runtime ended.
+            Exception: What the work raised, as it was.
+        """
+        job = self.portal.submit(work, self._inbox())
+        try:
+            await wait_until(job, lambda: job.is_ended)
+        except asyncio.CancelledError:
+            self.portal.cancel(job)
+            await wait_through(job)
+            if job.has_value and undo is not None:
+                await wait_through(self.portal.submit(undo, self._inbox()))
+            raise
+        except GeneratorExit:  # the coroutine was closed: it may wait for nothing any more
+            self.portal.cancel(job)
+            raise
+        return job.result()
+
+    @asynccontextmanager
+    async def stream(
+        self, open_turn: Callable[[], AbstractAsyncContextManager[Turn]]
+    ) -> AsyncGenerator[AsyncTurn, None]:
+        """Take a turn and read it here; leaving the block cancels what is left of it."""
+        reader = TurnReader(self.portal, self._inbox(), open_turn)
+        job = reader.job
+        try:
+            await wait_until(job, lambda: reader.is_opened)
+            if reader.turn_id is not None:
+                yield AsyncTurn(reader.turn_id, reader)
+        finally:
+            self.portal.cancel(job)
+            await wait_through(job)
+        if job.error is not None:
+            raise job.error
+
+    def _inbox(self) -> LoopInbox:
+        loop = asyncio.get_running_loop()
+        inbox = self._inboxes.get(loop)
+        if inbox is None:
+            for other in [other for other in list(self._inboxes) if other.is_closed()]:
+                self._inboxes.pop(other, None)
+            inbox = self._inboxes.setdefault(loop, LoopInbox(loop))
+        return inbox

@@ -1,0 +1,93 @@
+"""The reading end of a turn on the other side: what has come, what was read, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+from actorllama.aio.inbox import Inbox
+from actorllama.aio.job import Job
+from actorllama.aio.portal import Portal
+from actorllama.engine import TextPiece, TurnResult
+from actorllama.runtime import Turn
+
+__all__ = ["TurnReader"]
+
+
+class TurnReader:
+    """Take a turn on the trio side and keep what it says until it is read, by the credit of its ``window``.
+
+    Credit goes back a quarter of a window at a time. A failure comes before text that was not read yet, as
+    on the trio side: nobody shall take the end of the text for the end of a failed turn.
+
+    Owner: the thread that reads ``inbox``; `_take` is the trio task.
+    """
+
+    def __init__(
+        self, portal: Portal, inbox: Inbox, open_turn: Callable[[], AbstractAsyncContextManager[Turn]]
+    ) -> None:
+        """Start the turn."""
+        self.turn_id: int | None = None
+        """Known once the turn was opened."""
+        self._portal = portal
+        self._open_turn = open_turn
+        self._texts: list[str] = []
+        self._n_unread = 0
+        self._n_read = 0
+        self._n_quantum = 1
+        self._give_back: Callable[[int], None] = _give_nothing
+        self.job: Job[TurnResult] = portal.submit(self._take, inbox)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `take` would bring text, or the end."""
+        return bool(self._texts) or self.job.is_ended
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the turn has begun, or ended before it could."""
+        return self.turn_id is not None or self.job.is_ended
+
+    def take(self) -> TextPiece | None:
+        """Take all that has come; ``None`` at the end of the text.
+
+        Raises:
+            Exception: What the turn failed with, as it was.
+        """
+        if self.job.error is not None:
+            raise self.job.error
+        if not self._texts:
+            return None
+        piece = TextPiece(text="".join(self._texts), n_tokens=self._n_unread)
+        self._texts.clear()
+        self._n_read += self._n_unread
+        self._n_unread = 0
+        if self._n_read >= self._n_quantum and not self.job.is_ended:
+            n_tokens, self._n_read = self._n_read, 0
+            self._portal.run_soon(partial(self._give_back, n_tokens))
+        return piece
+
+    async def _take(self) -> TurnResult:
+        post = self.job.inbox.post
+        async with self._open_turn() as turn:
+            give_back = turn.divert(lambda piece: post(partial(self._put, piece)))
+            post(partial(self._opened, turn.turn_id, max(1, turn.window // 4), give_back))
+            async for _piece in turn:
+                raise AssertionError("a diverted turn hands its text to the sink")
+        return turn.result
+
+    def _opened(self, turn_id: int, n_quantum: int, give_back: Callable[[int], None]) -> None:
+        self.turn_id = turn_id
+        self._n_quantum = n_quantum
+        self._give_back = give_back
+        self.job.tell()
+
+    def _put(self, piece: TextPiece) -> None:
+        self._texts.append(piece.text)
+        self._n_unread += piece.n_tokens
+        self.job.tell()
+
+
+def _give_nothing(_n_tokens: int) -> None:
+    raise AssertionError("text comes after the turn was opened")
