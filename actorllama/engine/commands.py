@@ -85,6 +85,8 @@ class CaptureCells:
 
     turn_id: TurnId
     n_cells: int
+    or_more: bool = False
+    """Whether all that a turn has is welcome if it is past that point, or a token before it."""
 
 
 Command: TypeAlias = StartTurn | GrantCredit | CancelTurn | CaptureCells

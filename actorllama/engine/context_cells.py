@@ -131,7 +131,8 @@ class ContextCells:
         best: Leader | None = None
         for taken in running:
             n_cells = min(common_cells(taken.prefix, prefix), taken.n_prompt - 2)
-            if n_cells >= taken.n_offered + 2 and n_cells > (best.n_cells if best else 0):
+            n_passed = max(taken.n_offered, taken.n_passed)
+            if n_cells >= n_passed + 2 and n_cells > (best.n_cells if best else 0):
                 best = Leader(turn_id=taken.message.turn_id, n_cells=n_cells)
         return best
 
@@ -220,7 +221,7 @@ class ContextCells:
         """Describe the beginning of a prompt that several turns share."""
         request = leader.message.request
         kept = KeptState(kv=captured.kv or b"", record=None)
-        return self._kept(request, request.prompt[: captured.n_cells], kept)
+        return self._kept(request, captured.tokens or request.prompt[: captured.n_cells], kept)
 
     def _kept(self, request: TurnRequest, tokens: tuple[int, ...], kept: KeptState) -> KeepCells:
         return KeepCells(

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
+from attrs import evolve
+
 from actorllama.engine.batch import LentRow, build_batch
 from actorllama.engine.cells import SequenceCells
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, GrantCredit, StartTurn
@@ -193,7 +195,11 @@ class EngineLoop:
         if turn is not None and turn.can_capture(n_cells):
             turn.capture_at = sorted({*turn.capture_at, n_cells})
             return
-        self._captured.append(CapturedCells(turn_id=command.turn_id, n_cells=n_cells, kv=None))
+        captured = CapturedCells(turn_id=command.turn_id, n_cells=n_cells, kv=None)
+        if turn is not None and command.or_more and turn.n_past >= n_cells - 1:
+            tokens = (*turn.command.prompt, *turn.tokens)[: turn.n_past]
+            captured = evolve(captured, kv=self._cells.capture(turn.command.seq_id), tokens=tokens)
+        self._captured.append(captured)
         self._flush()
 
     def _sampler(self, command: StartTurn, record: TurnRecord | None) -> NativeSampler:

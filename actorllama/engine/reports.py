@@ -59,6 +59,8 @@ class CapturedCells:
     n_cells: int
     kv: Buffer | None
     """``None`` if the turn was past that point already, or has ended before it."""
+    tokens: tuple[int, ...] = ()
+    """Of all cells that ``kv`` has, if the turn was there or past it, and that was welcome."""
 
 
 @frozen(kw_only=True)

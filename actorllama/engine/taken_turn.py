@@ -42,6 +42,8 @@ class TakenTurn:
     seq_id: SeqId | None = None
     n_offered: int = 0
     """Cells that it began with, if the engine could use them."""
+    n_passed: int = 0
+    """Cells of which it said that it has computed them, or will not be interrupted for them."""
     is_offer_prefilled: bool = True
 
     @property

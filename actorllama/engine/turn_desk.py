@@ -269,20 +269,23 @@ class TurnDesk:
         awaited = {other.n_awaited for other in followers if other.leader == best.turn_id}
         n_cells = self._cells.plan_copy(best.n_cells, n_had=n_had, awaited=awaited)
         if n_cells not in awaited:
-            self._submit(CaptureCells(turn_id=best.turn_id, n_cells=n_cells))
+            or_more = not self._cells.needs_boundary  # the cache cuts what begins alike out of it
+            self._submit(CaptureCells(turn_id=best.turn_id, n_cells=n_cells, or_more=or_more))
         taken.phase, taken.leader, taken.n_awaited = "following", best.turn_id, n_cells
         return True
 
     def _share(self, captured: CapturedCells, *, has_ended: bool) -> None:
         """Give cells that were just computed to the turns that waited for them."""
         leader = self._running.get(captured.turn_id)
+        if leader is not None and (captured.kv is None or captured.tokens):
+            leader.n_passed = max(captured.n_cells, len(captured.tokens))
         for taken in self._queue:
             if (taken.leader, taken.n_awaited) != (captured.turn_id, captured.n_cells):
                 continue
             if taken.phase != "following":
                 continue
-            if captured.kv is None:
-                # Where the leader was past that point, another would be too: compute it.
+            if captured.kv is None or captured.tokens:
+                # Where the leader was past that point, another would be too: the cache has it, or nobody.
                 taken.phase, taken.leader, taken.may_follow = "new", None, has_ended
             elif leader is not None:
                 self._cells.offer(taken, leader, captured)

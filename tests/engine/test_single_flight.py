@@ -6,7 +6,7 @@ import pytest
 
 from actorllama.engine.commands import CaptureCells
 from actorllama.ids import TurnId
-from tests.engine.desk_rig import Asker, DeskRig, open_desk
+from tests.engine.desk_rig import Asker, DeskRig, open_desk, state_of
 
 SHARED = tuple(range(20, 60))
 LONG = tuple(range(10, 90))
@@ -92,6 +92,39 @@ def test_a_leader_that_is_past_the_point_does_not_hold_anybody_up() -> None:
         rig.run()
         assert told(late) == (0, None, "exact")
         rig.check(leader, late)
+
+
+def test_what_a_leader_has_that_is_past_the_point_goes_to_the_cache_and_is_found_there() -> None:
+    with open_desk(n_seq=2) as rig:
+        leader = rig.take(LONG, max_tokens=20)
+        rig.answer()
+        rig.step(8)
+        late = rig.take((*LONG[:30], 1, 2, 3))
+        rig.deliver()
+        (kept,) = rig.kept
+        assert kept.tokens[: len(LONG)] == LONG
+        assert len(kept.tokens) > len(LONG)
+        assert bytes(kept.kv or b"") == bytes(state_of(kept.tokens))
+        (question,) = rig.questions
+        assert question.turn_id == 2
+        rig.answer(n_cells=28)
+        rig.run()
+        assert told(late) == (28, "ram", "faithful")
+        rig.check(leader, late)
+
+
+def test_a_leader_is_asked_once_for_what_it_is_past() -> None:
+    with open_desk(n_seq=4) as rig:
+        leader = rig.take(LONG, max_tokens=20)
+        rig.answer()
+        rig.step(8)
+        for n in range(3):
+            rig.take((*LONG[:30], n, 2, 3))
+            rig.deliver()
+        assert len(rig.kept) == 1
+        assert captures(rig) == [30]
+        rig.run()
+        rig.check(leader)
 
 
 @pytest.mark.parametrize("n_steps", [0, 1, 2])
