@@ -6,6 +6,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import trio
 
@@ -21,23 +22,16 @@ async def restart_case(options: WarmBenchOptions, root: Path, n_tokens: int, n_n
     """Start a process for each turn, which finds what this one has left on disk."""
     shots: list[WarmShot] = []
     for number in range(options.n_rounds):
-        task = {
-            "model": str(options.model),
-            "label": options.label,
+        counts = {
             "n_ctx_train": options.n_ctx_train,
-            "lengths": options.prefixes,
             "n_suffix": options.n_suffix,
             "n_neighbours": options.n_neighbours,
             "n_threads": options.n_threads,
             "block_tokens": options.block_tokens,
         }
         place = {"root": str(root), "n_tokens": n_tokens, "n_neighbours": n_neighbours, "number": number}
-        command = [
-            sys.executable,
-            "-m",
-            "actorllama.bench.warm_restart",
-            json.dumps({"options": task, **place}),
-        ]
+        model = {"model": str(options.model), "lengths": options.prefixes, "counts": counts}
+        command = [sys.executable, "-m", "actorllama.bench.warm_restart", json.dumps({**model, **place})]
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
         if done.returncode != 0:
             last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
@@ -60,10 +54,13 @@ async def restart_case(options: WarmBenchOptions, root: Path, n_tokens: int, n_n
 
 
 async def _take(order: dict[str, object]) -> dict[str, object]:
-    given = order["options"]
-    assert isinstance(given, dict)
+    given = cast("dict[str, int]", order["counts"])
     options = WarmBenchOptions(
-        **{**given, "model": Path(str(given["model"])), "lengths": tuple(given["lengths"])}
+        model=Path(str(order["model"])),
+        label="",
+        lengths=tuple(cast("list[int]", order["lengths"])),
+        sources=("restart",),
+        **given,
     )
     root, n_tokens = Path(str(order["root"])), int(str(order["n_tokens"]))
     state = memoryview(bytearray(state_path(root, n_tokens).read_bytes()))

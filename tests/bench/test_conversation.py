@@ -41,8 +41,8 @@ async def test_what_was_written_and_computed_is_counted_beside_the_run_without_a
     assert 1 <= report.prefill_ratio < report.bare.n_prefilled / options().n_new_tokens
     assert report.written_ratio > 0.9
     assert report.cell_bytes > 0
-    by_turn = answer["cached"]["by_turn"]  # type: ignore[index]
-    assert [item["n"] for item in by_turn] == [3, 3, 3]
+    assert [sum(said.turn == turn for said in report.cached.turns) for turn in range(3)] == [3, 3, 3]
+    assert {"by_source", "by_turn", "first_token"} < set(report.cached.to_json())
     assert any("written" in line for line in report.lines())
 
 

@@ -19,6 +19,10 @@ TOO_LONG = (
     "bench exactness --shape",
     "bench exactness\n",
     "bench actors",
+    "bench warm --shape",
+    "bench warm\n",
+    "bench conversation --shape",
+    "bench conversation\n",
     "top --state-dir",  # these need a runtime that runs: tests/cli/test_top.py has one
     "top --attach",
 )
