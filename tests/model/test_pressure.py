@@ -57,5 +57,5 @@ def test_an_idle_model_gives_its_cells_back_and_goes_on_exactly(tmp_path: Path) 
 @pytest.mark.slow
 def test_so_does_one_of_the_shape_of_half_a_billion_parameters(tmp_path: Path) -> None:
     n_seq, ctx = 8, 2304
-    model = cached_random_model("0.5b")
-    check(live(tmp_path, model, n_seq, ctx), kv_bytes=n_seq * ctx * 24 * 2 * 128 * 2)
+    model = cached_random_model(tmp_path, "0.5b")
+    check(live(tmp_path / "state", model, n_seq, ctx), kv_bytes=n_seq * ctx * 24 * 2 * 128 * 2)
