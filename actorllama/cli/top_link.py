@@ -105,7 +105,7 @@ class Link:
         line, _, self._rest = self._rest.partition(b"\n")
         try:
             said: object = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _refuse(
                 self.path, "this is not the socket of a runtime: it does not speak JSON."
             ) from error

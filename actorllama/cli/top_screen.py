@@ -19,6 +19,7 @@ MODEL_HEADINGS: Final = (
     *("TURNS", "LOST", "CACHED", "LAST HIT"),
 )
 _KEPT_TOLD: Final = 8  # measurements and identities of one event
+_MOST: Final = 1e18  # no count of ours comes near it
 _NOTHING: Final[Said] = {}
 
 
@@ -121,7 +122,10 @@ def _event_line(event: Said) -> str:
 
 
 def _moment(fact: Said) -> str:
-    return f"{datetime.fromtimestamp(_number(fact, 'time_s')).astimezone():%H:%M:%S}"
+    try:
+        return f"{datetime.fromtimestamp(_number(fact, 'time_s')).astimezone():%H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return "--:--:--"  # no calendar has it
 
 
 def _is_empty(value: object) -> bool:
@@ -142,7 +146,9 @@ def _parts(value: object) -> Sequence[Said]:
 
 def _number(part: Said, key: str) -> float:
     value = part.get(key)
-    return float(value) if isinstance(value, int | float) else 0.0
+    if not isinstance(value, int | float) or not -_MOST < value < _MOST:  # NaN is in no range
+        return 0.0
+    return float(value)
 
 
 def _count(part: Said, key: str) -> int:

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 from attrs import define
 
@@ -21,6 +22,7 @@ _SHORT = 100  # the kernel takes 107 bytes of a path, other systems 103
 _N_BACKLOG = 128
 _N_OF_ONE_PROCESS = 32
 _PRIVATE = 0o600
+_N_TRIES, _TRY_S = 100, 0.01
 
 
 @define(kw_only=True)
@@ -33,10 +35,11 @@ class Door:
 
     def close(self) -> None:
         """Listen no more, and take the name away unless somebody else has it by now."""
-        self.listening.close()
+        # In this order: as long as somebody listens, nobody else takes the name.
         with suppress(OSError):
             if _inode_of(self.path) == self.inode:
                 self.path.unlink()
+        self.listening.close()
 
 
 def open_door(state_dir: Path) -> Door:
@@ -46,15 +49,16 @@ def open_door(state_dir: Path) -> Door:
     dead process left behind is replaced.
 
     Raises:
-        OSError: The directory is not ours or cannot be written to, or every name is taken.
+        OSError: The directory is not ours or cannot be written to, every name is taken, or somebody has been
+            choosing one for too long.
 
     Cost: some local system calls; blocks.
     """
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not is_ours(state_dir):
         raise PermissionError(errno.EPERM, "the state directory belongs to another user", str(state_dir))
-    with _alone(state_dir) as is_alone:
-        for name in _names(is_first_tried=is_alone):
+    with _alone(state_dir):
+        for name in _names():
             path = state_dir / name
             if _make_free(path):
                 return _bind(path)
@@ -79,30 +83,38 @@ def address_of(path: Path) -> Generator[str, None, None]:
         os.close(folder)
 
 
-def _names(*, is_first_tried: bool) -> Iterator[str]:
-    if is_first_tried:
-        yield "observe.sock"
+def _names() -> Iterator[str]:
     pid = os.getpid()
+    yield "observe.sock"
     yield f"observe-{pid}.sock"
     yield from (f"observe-{pid}-{number}.sock" for number in range(2, _N_OF_ONE_PROCESS))
 
 
 @contextmanager
-def _alone(state_dir: Path) -> Generator[bool, None, None]:
-    """Keep others from choosing a name at the same time; who cannot takes one that nobody else wants.
+def _alone(state_dir: Path) -> Generator[None, None, None]:
+    """Keep others, in this process and elsewhere, from choosing a name at the same time.
 
-    Without it, two processes could find the same dead socket, and the slower one would remove the other's.
+    Without it, two could find the same dead socket, and the slower one would remove the other's.
     """
     lock = os.open(state_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _PRIVATE)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
+        _take(lock)
+        yield
     finally:
         os.close(lock)
+
+
+def _take(lock: int) -> None:
+    pause = Event()  # nobody sets it: this is a thread's way to wait a little
+    for n_left in reversed(range(_N_TRIES)):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # whoever has it needs it for some system calls, unless it is stopped
+            if not n_left:
+                raise
+            pause.wait(_TRY_S)
+        else:
+            return
 
 
 def _make_free(path: Path) -> bool:

@@ -8,7 +8,7 @@ import shutil
 import socket
 import stat
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -257,6 +257,51 @@ async def test_a_killed_observer_is_back_at_once_and_no_model_noticed(
             assert await watcher.line() is not None
         assert [rt.system.whereis(name) for name in ("model:fake", "cache", "engine.host")] == models
     assert len(results) == 1
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 2, 3, 5, 8, 13, 21])
+async def test_a_kill_may_come_at_any_moment_of_a_connection(
+    backend: FakeBackend, tmp_path: Path, n_steps: int
+) -> None:
+    """Whoever connects around it gets a hello, from one observer or the other, or a clean end."""
+
+    async def watch() -> None:
+        async with watching(tmp_path / "observe.sock") as watcher:
+            hello = await watcher.line()
+            assert hello is None or hello["kind"] == "hello"
+
+    async with open_watched(backend, tmp_path) as (rt, model):
+        ref = rt.system.whereis(OBSERVER_NAME)
+        assert ref is not None
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(watch)
+            for _ in range(n_steps):
+                await trio.lowlevel.checkpoint()
+            rt.system.kill(ref, why="test")
+            nursery.start_soon(watch)
+        async with watching(tmp_path / "observe.sock") as watcher:
+            assert (await watcher.until(lambda line: line["kind"] == "snapshot"))["models"]
+        assert model.gauges.n_starts == 1
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 2, 3, 5, 8, 13, 21])
+async def test_a_runtime_may_close_at_any_moment_of_a_connection(
+    backend: FakeBackend, tmp_path: Path, n_steps: int
+) -> None:
+    async def watch() -> None:
+        with suppress(OSError):  # the door was closed before
+            async with watching(tmp_path / "observe.sock") as watcher:
+                while await watcher.line() is not None:
+                    pass
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery, open_watched(backend, tmp_path):
+            for _ in range(4):
+                nursery.start_soon(watch)
+            for _ in range(n_steps):
+                await trio.lowlevel.checkpoint()
+    assert sockets_in(tmp_path) == []
 
 
 async def test_an_observer_that_dies_again_and_again_is_given_up_alone(
