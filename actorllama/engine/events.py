@@ -10,6 +10,7 @@ __all__ = [
     "CONTEXT_REOPENED",
     "EVENTS",
     "LOAD_FAILED",
+    "LOAD_TIGHT",
     "MODEL_FAILED",
     "MODEL_LOADED",
     "MODEL_UNLOADED",
@@ -46,6 +47,13 @@ LOAD_FAILED = Event(
     metadata=("model", "path", "error"),
     level="error",
     doc="A model could not be loaded; nothing of it stays in memory.",
+)
+LOAD_TIGHT = Event(
+    name=("engine", "load", "tight"),
+    measurements=("n_readings",),
+    metadata=("path", "error"),
+    level="warning",
+    doc="A model will not fit into free memory, and is loaded all the same (`fits_check` is warn).",
 )
 MODEL_FAILED = Event(
     name=("engine", "model", "failed"),
@@ -162,6 +170,7 @@ EVENTS: tuple[Event, ...] = (
     MODEL_LOADED,
     VERDICT_UNSAVED,
     LOAD_FAILED,
+    LOAD_TIGHT,
     MODEL_FAILED,
     MODEL_UNLOADED,
     TURN_QUEUED,

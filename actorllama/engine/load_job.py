@@ -13,7 +13,9 @@ from typing import TypeVar
 from attrs import evolve, frozen
 
 from actorllama.engine.cells import SequenceCells
+from actorllama.engine.fit_check import fit_of
 from actorllama.engine.host import EngineHost, Seat
+from actorllama.engine.memory_messages import MemoryView
 from actorllama.engine.messages import Open
 from actorllama.engine.namespace import namespace_of, rounded
 from actorllama.engine.spec import ModelSpec
@@ -66,6 +68,11 @@ class LoadJob:
         """What the weights take, and where."""
         model = self._model
         return () if model is None else model.facts.buffers
+
+    def misfit(self, view: MemoryView) -> ModelLoadError | None:
+        """Say why the model will not fit into what is free, if it will not and that is known; blocks."""
+        fit = fit_of(self._spec, view)
+        return None if fit is None else fit.error(str(self._spec.path))
 
     def load(self, host: EngineHost) -> Open:
         """Read the weights, allocate the context, and find out what it holds; blocks.

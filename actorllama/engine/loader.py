@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from actorllama.actors import Context, InitOutcome, Normal, Outcome, Owned, Ready, Ref, Server, Stop
+from actorllama.engine.events import LOAD_TIGHT
 from actorllama.engine.host import EngineHost
 from actorllama.engine.load_job import LoadJob
+from actorllama.engine.memory_messages import ReadMemory
 from actorllama.engine.messages import LoadFinished
+from actorllama.errors import ActorError
 
 __all__ = ["Loader"]
 
@@ -17,10 +20,28 @@ class Loader(Server[None, None, None]):
     it made, whether or not this actor is still alive.
     """
 
-    def __init__(self, job: Owned[LoadJob], host: EngineHost, report_to: Ref) -> None:
-        """Load ``job``, try it on ``host``, and report to ``report_to``."""
+    def __init__(
+        self,
+        job: Owned[LoadJob],
+        host: EngineHost,
+        *,
+        pressure: Ref | None,
+        fits_check: str,
+        report_to: Ref,
+    ) -> None:
+        """Load ``job``, try it on ``host``, and report to ``report_to``.
+
+        Args:
+            job: What is loaded.
+            host: Tries what it holds.
+            pressure: Knows what memory is free; without one nobody does.
+            fits_check: ``refuse`` what will not fit, ``warn`` of it, or do not look: ``off``.
+            report_to: Hears of the end.
+        """
         self._job = job
         self._host = host
+        self._pressure = pressure
+        self._fits_check = fits_check
         self._report_to = report_to
 
     async def init(self, ctx: Context) -> InitOutcome:
@@ -31,9 +52,26 @@ class Loader(Server[None, None, None]):
     async def handle_continue(self, term: object) -> Outcome:
         """Load."""
         try:
+            await self._check_fit()
             await self._ctx.run_native(lambda job: job.load(self._host), self._job)
         except Exception as exc:  # noqa: BLE001 - carried to the model actor, which decides
             self._report_to.info_nowait(LoadFinished(error=exc))
         else:
             self._report_to.info_nowait(LoadFinished())
         return Stop(Normal())
+
+    async def _check_fit(self) -> None:
+        """Refuse what will not fit before a byte of it is read."""
+        if self._pressure is None or self._fits_check == "off":
+            return
+        try:
+            view = await self._pressure.call(ReadMemory())
+        except ActorError:
+            return  # nobody knows what is free: llama.cpp will find out
+        error = await self._ctx.run_native(lambda job: job.misfit(view), self._job)
+        if error is None:
+            return
+        if self._fits_check == "refuse":
+            raise error
+        about = {"path": error.path, "error": error}
+        self._ctx.bus.execute(LOAD_TIGHT, {"n_readings": len(view.readings)}, about)

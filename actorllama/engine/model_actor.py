@@ -217,7 +217,15 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         if host_ref is None:
             return Stop(Crash(StateError(operation="load", reason=f"there is no {self._host_name}")))
         self._host = await host_ref.call(GetHost())
-        await self._context.start(lambda: Loader(self._job, self._host, self._context.ref))
+        await self._context.start(
+            lambda: Loader(
+                self._job,
+                self._host,
+                pressure=self._context.whereis(self._pressure_name),
+                fits_check=self._spec.fits_check,
+                report_to=self._context.ref,
+            )
+        )
         return Keep()
 
     def _loaded(self, event: LoadFinished) -> _Outcome:

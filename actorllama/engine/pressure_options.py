@@ -50,6 +50,12 @@ class PressureOptions:
         at_least=1,
     )
 
+    fits_check: str = option(
+        "refuse",
+        doc="A model that will not fit into free memory: refuse to load it, warn, or off: do not look.",
+        one_of=("refuse", "warn", "off"),
+    )
+
     def __attrs_post_init__(self) -> None:
         """Refuse watermarks that cross."""
         if self.low_share > self.high_share:

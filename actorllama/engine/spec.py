@@ -26,6 +26,8 @@ class ModelSpec:
     context_options: ContextOptions = field(factory=ContextOptions)
     engine_options: EngineOptions = field(factory=EngineOptions)
     cache_options: CacheOptions = field(factory=CacheOptions)
+    fits_check: str = "refuse"
+    """What is done before a load that will not fit: ``refuse``, ``warn`` or ``off``."""
     weight: float = 1.0
     """Share of the host thread beside other models."""
     verdict_dir: Path | None = None

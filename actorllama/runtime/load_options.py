@@ -84,6 +84,7 @@ def build_spec(
         context_options=context_options,
         engine_options=config.engine,
         cache_options=config.cache,
+        fits_check=config.pressure.fits_check,
         weight=weight,
         on_progress=on_progress,
         verdict_dir=verdict_dir,
