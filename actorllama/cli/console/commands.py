@@ -7,9 +7,11 @@ from typing import Final, get_args
 
 import trio
 
+from actorllama.cli.console.actor_commands import ACTOR_COMMANDS
 from actorllama.cli.console.chat_commands import CHAT_COMMANDS
 from actorllama.cli.console.desk import Desk
 from actorllama.cli.console.keep_commands import KEEP_COMMANDS
+from actorllama.cli.console.memory_commands import MEMORY_COMMANDS
 from actorllama.cli.console.model_commands import MODEL_COMMANDS
 from actorllama.cli.console.table import Command, Group
 from actorllama.errors import RequestError
@@ -80,6 +82,14 @@ _MORE: Final = (
 )
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    one.name: one for one in (*CHAT_COMMANDS, *KEEP_COMMANDS, *MODEL_COMMANDS, *_MORE)
+    one.name: one
+    for one in (
+        *CHAT_COMMANDS,
+        *KEEP_COMMANDS,
+        *MODEL_COMMANDS,
+        *ACTOR_COMMANDS,
+        *MEMORY_COMMANDS,
+        *_MORE,
+    )
 }
 """By name, in the order of the help."""

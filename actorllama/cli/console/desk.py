@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import trio
 from attrs import define, evolve
 
 from actorllama.cli.console.event_feed import EventFeed
 from actorllama.cli.console.front import Front
 from actorllama.cli.console.session import Session, free_name
+from actorllama.cli.console.speakers import load_speaker
 from actorllama.cli.console.store import Store
 from actorllama.cli.console.talk import Talk
 from actorllama.cli.interrupts import Interrupts
 from actorllama.engine import TurnResult
+from actorllama.errors import ModelNotLoaded
 from actorllama.runtime import Model, Runtime
 
 __all__ = ["Desk"]
@@ -41,6 +41,8 @@ class Desk:
     is_python: bool = False
     """Whether lines are Python now."""
     worst_code: int = 0
+    unloaded: frozenset[str] = frozenset()
+    """Models that somebody unloaded here, and did not load again."""
 
     @property
     def talk(self) -> Talk:
@@ -55,6 +57,22 @@ class Desk:
             ModelNotLoaded: It was unloaded.
         """
         return self.runtime.model(self.talk.speaker.name)
+
+    async def answering(self) -> Model:
+        """Give the model of that conversation; load it again if a supervisor above it lost it in healing.
+
+        Raises:
+            ModelNotLoaded: Somebody unloaded it.
+            ModelLoadError: Its file cannot be used any more.
+        """
+        try:
+            return self.model
+        except ModelNotLoaded:
+            if self.talk.speaker.name in self.unloaded:
+                raise
+        self.front.note(f"({self.talk.speaker.name} went down with what it stood on: it is loaded again)")
+        await load_speaker(self.runtime, self.talk.speaker)
+        return self.model
 
     async def keep(self, talk: Talk) -> None:
         """Put a conversation in the place of the current one, and on disk where it has a file.
@@ -75,11 +93,3 @@ class Desk:
         """Find a name that no conversation has, here or on disk."""
         saved = await trio.to_thread.run_sync(self.store.names)
         return free_name({*saved, *self.session.names})
-
-    async def in_thread_write(self, talk: Talk) -> None:
-        """Write a conversation now, whatever has that name.
-
-        Raises:
-            OSError: The directory cannot be written.
-        """
-        await trio.to_thread.run_sync(partial(self.store.write, talk))

@@ -30,6 +30,7 @@ async def load_model(desk: Desk, rest: str) -> None:
     taken = {status.name for status in await desk.runtime.models()}
     name = words[1] if len(words) > 1 else name_for(path, taken)
     model = await desk.runtime.load(name, path)
+    desk.unloaded -= {name}
     desk.front.note(f"({name}: {model.facts.description}. /use {name} lets it answer)")
 
 
@@ -52,8 +53,10 @@ async def _models(desk: Desk, _rest: str) -> None:
 
 
 async def _unload(desk: Desk, rest: str) -> None:
-    await desk.runtime.unload(rest or desk.talk.speaker.name)
-    desk.front.note(f"({rest or desk.talk.speaker.name}: unloaded)")
+    name = rest or desk.talk.speaker.name
+    await desk.runtime.unload(name)
+    desk.unloaded |= {name}
+    desk.front.note(f"({name}: unloaded)")
 
 
 async def _use(desk: Desk, rest: str) -> None:

@@ -22,6 +22,7 @@ class PlainFront:
     def __init__(self, descriptor: int = 0) -> None:
         """Read from a descriptor; standard input by default."""
         self._lines = PipeLines(descriptor)
+        self._is_in_line = False
 
     async def read(self, *, is_python: bool = False, is_more: bool = False) -> str | Leave:
         """Wait for a line; one that ends in a backslash goes on in the next, unless it is Python.
@@ -40,7 +41,10 @@ class PlainFront:
         """Nothing to wake: a cancellation is enough."""
 
     def show(self, text: str) -> None:
-        """Write to standard output."""
+        """Write to standard output; never into the middle of a reply's line."""
+        if self._is_in_line:
+            say()
+            self._is_in_line = False
         say(text)
 
     def show_table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -54,15 +58,15 @@ class PlainFront:
     @contextmanager
     def reply(self) -> Generator[Callable[[str], None], None, None]:
         """Write pieces as they come, and end the line."""
-        n_chars = 0
 
         def feed(piece: str) -> None:
-            nonlocal n_chars
-            n_chars += len(piece)
-            say_piece(piece)
+            if piece:
+                self._is_in_line = True
+                say_piece(piece)
 
         try:
             yield feed
         finally:
-            if n_chars:
+            if self._is_in_line:
+                self._is_in_line = False
                 say()

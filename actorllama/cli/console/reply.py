@@ -27,7 +27,7 @@ async def take_turn(desk: Desk, talk: Talk, text: str, *, seed: int | None = Non
     Raises:
         ActorLlamaError: The turn failed; what was said is kept.
     """
-    model = desk.model
+    model = await desk.answering()
     sampling: SamplingOptions = {**sampling_of(talk.settings)}
     if seed is not None:
         sampling["seed"] = seed
