@@ -30,7 +30,7 @@ from actorllama.actors import (
     is_normal,
 )
 from actorllama.engine import events
-from actorllama.engine.cache_jobs import CacheJob, JobOutcome, Join, Read, Split, Write
+from actorllama.engine.cache_jobs import CacheJob, JobOutcome, Join, Read, Split, Write, n_stored
 from actorllama.engine.cache_memory import CacheMemory
 from actorllama.engine.cache_messages import (
     CacheCall,
@@ -223,7 +223,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         return Split(
             message=message,
             chain=chain,
-            first_block=self._store.index.n_stored(chain.blocks) if message.cutter.has_blocks else 0,
+            first_block=n_stored(self._store, message, chain),
             is_rounded=codec_named(self._options.disk_codec).is_lossy,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 from time import perf_counter
 from typing import TypeAlias
 
@@ -21,11 +22,12 @@ from actorllama.kvcache import (
     PutReport,
     ReadJob,
     RowSpan,
+    SnapshotStore,
     StoredEntry,
     WriteJob,
 )
 
-__all__ = ["CacheJob", "JobOutcome", "Join", "Read", "Split", "Write"]
+__all__ = ["CacheJob", "JobOutcome", "Join", "Read", "Split", "Write", "n_stored"]
 
 _INLINE_BYTES = 1 << 18  # copying this much takes some tens of microseconds; a hop to a thread takes 100
 
@@ -157,3 +159,13 @@ class Write:
 CacheJob: TypeAlias = Split | Read | Join | Write
 JobOutcome: TypeAlias = tuple[StoredEntry, ...] | RestoredState | PutReport | StateError | CacheError
 """What a job brought; ``CacheError`` stands for a worker that crashed."""
+
+
+def n_stored(store: SnapshotStore, message: KeepCells, chain: Chain) -> int:
+    """Count the first blocks of a state that need not be cut again."""
+    if not message.cutter.has_blocks:
+        return 0
+    if message.snapshot is None or store.disk is None:
+        return store.index.n_stored(chain.blocks)
+    # What only memory has may leave it before the turn that needs it is on disk.
+    return sum(1 for _ in takewhile(lambda key: store.index.has(key, "disk"), chain.blocks))

@@ -249,6 +249,23 @@ async def test_cells_of_turns_that_were_not_kept_stay_in_memory(tmp_path: Path) 
         assert (found.n_cells if found else None) == 9
 
 
+async def test_a_kept_turn_is_on_disk_though_memory_has_no_room_for_what_it_begins_with(
+    tmp_path: Path,
+) -> None:
+    """What only memory has may leave it for the very entries that need it."""
+    options = CacheOptions(block_tokens=N, ram_limit_bytes=900)
+    kept = keep(range(20))
+    async with open_desk(tmp_path, cache=CacheActor(options, tmp_path)) as desk:
+        desk.cache.info_nowait(keep(range(8), is_turn=False))
+        assert await desk.find((*range(8), 9)) is not None
+        desk.cache.info_nowait(kept)
+        await desk.find((*range(20), 9))
+    async with open_desk(tmp_path) as desk:
+        assert await wait_found(desk.cache, kept) == "disk"
+        found = await desk.find((*range(20), 9))
+        assert (found.n_cells if found else None) == 20
+
+
 async def test_a_part_that_is_gone_leaves_what_is_before_it(tmp_path: Path) -> None:
     async with open_desk(tmp_path) as desk:
         desk.cache.info_nowait(keep(range(12)))
