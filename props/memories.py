@@ -54,7 +54,8 @@ class Memory:
         """Say how its context is opened."""
         return {
             "n_ubatch": _N_UBATCH,
-            "n_seq": n_seq,
+            # One sequence alone has no row beside its own: with such weights it is exact in another way.
+            "n_seq": max(n_seq, 2) if self.lends_cells else n_seq,
             "ctx_per_seq": ctx_per_seq,
             "n_threads": 1,
             "layout": self.layout,

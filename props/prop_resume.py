@@ -136,6 +136,7 @@ class Told:
         """Go on for at most ``n`` tokens."""
         part = await model.resume(self.key, max_tokens=n, seed=seed)
         assert part.usage.n_cached == part.usage.n_prompt - 1
+        assert part.exactness == "exact"
         return Told.of(part, tokens=self.tokens, text=self.text)
 
 
