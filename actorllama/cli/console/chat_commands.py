@@ -152,6 +152,7 @@ CHAT_COMMANDS: Final = (
         group="Talk",
         summary="tell the last reply again, with the next seed or this one",
         more="The same seed and settings give the same reply. Example: /regen 7",
+        has_own_scope=True,
         run=_regen,
     ),
     Command(

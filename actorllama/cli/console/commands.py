@@ -13,6 +13,7 @@ from actorllama.cli.console.desk import Desk
 from actorllama.cli.console.keep_commands import KEEP_COMMANDS
 from actorllama.cli.console.memory_commands import MEMORY_COMMANDS
 from actorllama.cli.console.model_commands import MODEL_COMMANDS
+from actorllama.cli.console.python_commands import PYTHON_COMMANDS
 from actorllama.cli.console.table import Command, Group
 from actorllama.errors import RequestError
 
@@ -89,6 +90,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         *MODEL_COMMANDS,
         *ACTOR_COMMANDS,
         *MEMORY_COMMANDS,
+        *PYTHON_COMMANDS,
         *_MORE,
     )
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import trio
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from actorllama.cli.console.event_feed import EventFeed
 from actorllama.cli.console.front import Front
+from actorllama.cli.console.python_shell import PythonShell
 from actorllama.cli.console.session import Session, free_name
 from actorllama.cli.console.speakers import load_speaker
 from actorllama.cli.console.store import Store
@@ -38,8 +39,8 @@ class Desk:
     last: TurnResult | None = None
     """Of the turn that ended last, for the status bar."""
     is_leaving: bool = False
-    is_python: bool = False
-    """Whether lines are Python now."""
+    python: PythonShell = field(factory=PythonShell)
+    """What ``/py`` runs in; names that the user binds stay."""
     worst_code: int = 0
     unloaded: frozenset[str] = frozenset()
     """Models that somebody unloaded here, and did not load again."""

@@ -44,7 +44,7 @@ async def _serve(desk: Desk, line: str) -> None:
             await take_turn(desk, desk.talk, text)
         case Do(name=name, rest=rest):
             command = find_command(name)
-            if command.name == "regen":  # takes a turn, which has a scope of its own
+            if command.has_own_scope:
                 await command.run(desk, rest)
                 return
             with desk.interrupts.stopping():

@@ -31,5 +31,7 @@ class Command:
     more: str = ""
     """What ``/help NAME`` adds, with an example."""
     completes: Source | None = None
+    has_own_scope: bool = False
+    """Whether it looks after Ctrl-C itself; else Ctrl-C cancels it."""
     run: Callable[[Desk, str], Awaitable[None]]
     """Does it, with the rest of the line."""

@@ -139,3 +139,27 @@ def test_a_bench_tells_speeds(spawn: Spawn) -> None:
     done = told(spawn, "/bench 8", "/bench many")
     assert done.code == 2
     assert "reply           8" in done.out
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_python_sees_the_runtime_and_the_conversation(spawn: Spawn) -> None:
+    done = told(
+        spawn,
+        "My name is Bob.",
+        "/py [one.name for one in await rt.models()]",
+        "/py 1 / 0",
+        "/py",
+        "for word in ('What', 'Who'):",
+        "    question = f'{word} is my name?'",
+        "    break",
+        "",
+        "(await chat.say(question, temperature=0.0)).text",
+        "exit",
+        "/py question",
+        "Spell cat.",
+    )
+    assert done.code == 0, done.err
+    assert "['demo']\n" in done.out
+    assert "ZeroDivisionError: division by zero\n" in done.out
+    assert done.out.endswith("'Your name is Bob.'\n'What is my name?'\nc a t\n")
