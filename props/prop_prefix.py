@@ -30,14 +30,14 @@ def prop_common_cells_are_those_of_a_scan(
 
 
 @given(
-    held=st.dictionaries(st.integers(0, 5), st.tuples(sequences, st.integers(0, 40))),
+    held=st.dictionaries(st.integers(0, 5), sequences),
     free=st.sets(st.integers(0, 5)),
     prompt=sequences,
     n_most=st.integers(0, 40),
     is_sliceable=st.booleans(),
 )
 def prop_the_best_free_sequence_is_found(
-    held: dict[int, tuple[list[int], int]],
+    held: dict[int, list[int]],
     free: set[int],
     prompt: list[int],
     n_most: int,
@@ -45,12 +45,12 @@ def prop_the_best_free_sequence_is_found(
 ) -> None:
     """No other free sequence has more; what cannot be taken back is used whole or not at all."""
     cells = LiveCells(is_sliceable=is_sliceable)
-    for seq_id, (tokens, n_prefilled) in held.items():
+    for seq_id, tokens in held.items():
         prefix = Prefix.of("ab", tokens, block_tokens=4)
-        cells.hold(SeqId(seq_id), HeldCells(namespace="ab", prefix=prefix, n_prefilled=n_prefilled))
-    usable = {seq_id: min(n_common(held[seq_id][0], prompt), n_most) for seq_id in free & held.keys()}
+        cells.hold(SeqId(seq_id), HeldCells(namespace="ab", prefix=prefix))
+    usable = {seq_id: min(n_common(held[seq_id], prompt), n_most) for seq_id in free & held.keys()}
     if not is_sliceable:
-        usable = {seq_id: n for seq_id, n in usable.items() if n == len(held[seq_id][0])}
+        usable = {seq_id: n for seq_id, n in usable.items() if n == len(held[seq_id])}
     match = cells.find(
         Prefix.of("ab", prompt, block_tokens=4), [SeqId(seq_id) for seq_id in sorted(free)], n_most=n_most
     )
@@ -58,5 +58,4 @@ def prop_the_best_free_sequence_is_found(
     assert (match.n_cells if match else 0) == best
     if match is not None:
         assert usable[match.seq_id] == best
-        assert match.is_prefilled == (best <= held[match.seq_id][1])
-    assert cells.n_cells == sum(len(tokens) for tokens, _ in held.values())
+    assert cells.n_cells == sum(len(tokens) for tokens in held.values())

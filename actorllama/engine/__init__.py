@@ -38,6 +38,7 @@ from actorllama.engine.gauge_board import GaugeBoard, down
 from actorllama.engine.gauges import ModelGauges, ModelPhase, TurnCounts
 from actorllama.engine.host import EngineHost
 from actorllama.engine.host_actor import GetHost, HostActor
+from actorllama.engine.lineage import plain
 from actorllama.engine.memory_messages import WhyGone
 from actorllama.engine.messages import (
     CancelTake,
@@ -113,6 +114,7 @@ __all__ = [
     "down",
     "level_of",
     "messages_from",
+    "plain",
     "run_canary",
     "salted",
 ]

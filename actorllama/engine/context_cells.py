@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from actorllama.engine.cache_messages import KeepCells
 from actorllama.engine.commands import RestoredState
 from actorllama.engine.idle_cells import IdleCells
+from actorllama.engine.lineage import computed
 from actorllama.engine.live_cells import HeldCells, LiveCells, LiveMatch
 from actorllama.engine.namespace import salted
 from actorllama.engine.prefix import Prefix, common_cells
@@ -105,7 +106,7 @@ class ContextCells:
 
     def prefix_of(self, request: TurnRequest) -> Prefix:
         """Name the cells that a turn can have without computing them, at most."""
-        return self._prefix(request.prompt[: request.n_reusable], request)
+        return self._prefix(request.marked[: request.n_reusable], request)
 
     def learn(self, statistics: LoopStatistics) -> None:
         """Take note of how long prompts take."""
@@ -149,11 +150,10 @@ class ContextCells:
         # Two copies one token apart would leave the leader a single row to compute.
         return n_cells - (n_cells + 1 in awaited) if near is None else near
 
-    def offer(self, taken: TakenTurn, leader: TakenTurn, captured: CapturedCells) -> None:
+    def offer(self, taken: TakenTurn, captured: CapturedCells) -> None:
         """Give a waiting turn the cells that its leader has computed."""
         assert captured.kv is not None
         taken.restore = RestoredState(kv=captured.kv, n_cells=captured.n_cells, source="turn")
-        taken.is_restore_prefilled = leader.is_offer_prefilled
         taken.phase = "ready"
 
     def lease(self, taken: TakenTurn) -> int:
@@ -162,31 +162,27 @@ class ContextCells:
         n_restored = taken.restore.n_cells if taken.restore is not None else 0
         if match is not None and match.n_cells >= n_restored:
             taken.seq_id = self._slots.lease(match.seq_id)
-            taken.n_offered, taken.is_offer_prefilled = match.n_cells, match.is_prefilled
+            taken.n_offered = match.n_cells
             taken.restore = None
             self._live.forget(taken.seq_id)
             return match.n_cells
         taken.seq_id = self._slots.lease(spare=self._live)
         self._live.forget(taken.seq_id)
         taken.n_offered = n_restored
-        taken.is_offer_prefilled = taken.is_restore_prefilled or n_restored == 0
         return 0
 
     def release(self, taken: TakenTurn, end: TurnEnd) -> None:
         """Take a sequence back, and remember what it holds."""
         self._slots.release(end.seq_id)
-        tokens = (*taken.message.request.prompt, *end.tokens)[: end.n_cells]
-        is_prefilled = end.n_restored == 0 or taken.is_offer_prefilled
-        # A row that was computed alone has other last bits than one of a prompt.
-        is_last_alone = end.n_prompt - end.n_restored == 1
-        n_prefilled = min(end.n_prompt - is_last_alone, end.n_cells) if is_prefilled else 0
         request = taken.message.request
-        held = HeldCells(
-            prefix=self._prefix(tokens, request),
-            namespace=self.namespace_of(request),
-            n_prefilled=n_prefilled,
-        )
-        self._live.hold(end.seq_id, held)
+        tokens = self.lineage(request, end)[: end.n_cells]
+        prefix = self._prefix(tokens, request)
+        self._live.hold(end.seq_id, HeldCells(prefix=prefix, namespace=self.namespace_of(request)))
+
+    @staticmethod
+    def lineage(request: TurnRequest, end: TurnEnd) -> tuple[int, ...]:
+        """Mark the tokens of a turn that has ended, as they were computed."""
+        return computed(request.prompt, request.past, n_restored=end.n_restored, reply=end.tokens)
 
     def save_from(self, taken: TakenTurn) -> int | None:
         """Say from how many cells on a turn's end is worth saving: one block more than was there before."""
@@ -199,7 +195,7 @@ class ContextCells:
     def kept_turn(self, taken: TakenTurn, end: TurnEnd, kept: KeptState, *, created_s: float) -> KeepCells:
         """Describe what a turn leaves to the cache."""
         request = taken.message.request
-        tokens = (*request.prompt, *end.tokens)
+        tokens = self.lineage(request, end)
         cells = tokens[: end.n_cells]
         message = self._kept(request, cells, kept)
         if kept.record is None:
@@ -221,7 +217,10 @@ class ContextCells:
         """Describe the beginning of a prompt that several turns share."""
         request = leader.message.request
         kept = KeptState(kv=captured.kv or b"", record=None)
-        return self._kept(request, captured.tokens or request.prompt[: captured.n_cells], kept)
+        reply = captured.tokens[len(request.prompt) :]
+        tokens = computed(request.prompt, request.past, n_restored=captured.n_restored, reply=reply)
+        n_cells = len(captured.tokens) or captured.n_cells
+        return self._kept(request, tokens[:n_cells], kept)
 
     def _kept(self, request: TurnRequest, tokens: tuple[int, ...], kept: KeptState) -> KeepCells:
         return KeepCells(

@@ -17,9 +17,8 @@ class HeldCells:
     """The cells of one idle sequence."""
 
     prefix: Prefix
+    """Of marked tokens."""
     namespace: str
-    n_prefilled: int
-    """How many of them, from the first on, were computed as parts of prompts."""
 
 
 @frozen(kw_only=True)
@@ -28,8 +27,6 @@ class LiveMatch:
 
     seq_id: SeqId
     n_cells: int
-    is_prefilled: bool
-    """Whether all of these cells were computed as parts of prompts."""
 
 
 class LiveCells:
@@ -93,5 +90,5 @@ class LiveCells:
             if not self._is_sliceable and n_cells < len(held.prefix.tokens):
                 continue
             if n_cells > (best.n_cells if best else 0):
-                best = LiveMatch(seq_id=seq_id, n_cells=n_cells, is_prefilled=n_cells <= held.n_prefilled)
+                best = LiveMatch(seq_id=seq_id, n_cells=n_cells)
         return best

@@ -198,7 +198,8 @@ class EngineLoop:
         captured = CapturedCells(turn_id=command.turn_id, n_cells=n_cells, kv=None)
         if turn is not None and command.or_more and turn.n_past >= n_cells - 1:
             tokens = (*turn.command.prompt, *turn.tokens)[: turn.n_past]
-            captured = evolve(captured, kv=self._cells.capture(turn.command.seq_id), tokens=tokens)
+            kv, n_restored = self._cells.capture(turn.command.seq_id), turn.begun.n_cells
+            captured = evolve(captured, kv=kv, tokens=tokens, n_restored=n_restored)
         self._captured.append(captured)
         self._flush()
 
@@ -336,7 +337,14 @@ class EngineLoop:
         """Copy the cells that somebody waits for, as soon as they are exactly those."""
         turn.capture_at.pop(0)
         kv = self._cells.capture(turn.command.seq_id)
-        self._captured.append(CapturedCells(turn_id=turn.command.turn_id, n_cells=turn.n_past, kv=kv))
+        self._captured.append(
+            CapturedCells(
+                turn_id=turn.command.turn_id,
+                n_cells=turn.n_past,
+                n_restored=turn.begun.n_cells,
+                kv=kv,
+            )
+        )
 
     def _shed(self, plan: StepPlan, error: DecodeError) -> None:
         # llama.cpp found no cells and put its memory back as it was. With the layouts that we open

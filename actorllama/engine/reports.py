@@ -57,6 +57,8 @@ class CapturedCells:
 
     turn_id: TurnId
     n_cells: int
+    n_restored: int = 0
+    """Cells that the turn itself had not computed."""
     kv: Buffer | None
     """``None`` if the turn was past that point already, or has ended before it."""
     tokens: tuple[int, ...] = ()

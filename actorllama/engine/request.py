@@ -31,30 +31,32 @@ class TurnRequest:
     """Sampler and undecided text of an earlier turn to go on with; ``prompt`` is then all of its tokens."""
     cache_salt: str = ""
     """Turns share what was computed only with turns of the same salt."""
-    n_said: int = 0
-    """Tokens of ``prompt``, from the first on, that earlier turns of a conversation had or chose."""
+    past: tuple[int, ...] = ()
+    """Marked tokens (`lineage.py`) of the cells that the turn before had; fewer than ``prompt`` has."""
 
     @property
     def goes_on(self) -> bool:
         """Whether this continues an earlier turn: its cells matter for exactness, not only for time."""
-        return self.record is not None or self.n_said > 0
+        return self.record is not None or bool(self.past)
 
     @property
     def n_past(self) -> int:
-        """Cells that the turn before had: computed again they are not the same.
+        """Cells that the turn before had: computed again they are not the same."""
+        return len(self.past)
 
-        Its last token was chosen and has none.
-        """
-        return len(self.prompt) - 1 if self.record is not None else max(0, self.n_said - 1)
+    @property
+    def marked(self) -> tuple[int, ...]:
+        """The prompt as its cells are looked for: the past as it was computed, the rest as a prompt."""
+        return (*self.past, *self.prompt[len(self.past) :])
 
     @property
     def n_reusable(self) -> int:
         """Cells that can be had without computing them, at most.
 
-        One token must be left over to produce logits. Where a prompt is computed at least two are: one
-        alone takes another path through llama.cpp's kernels (llama-notes 0).
+        One token must be left over to produce logits. Where a prompt is computed at least two are, for one
+        alone is another row (`lineage.py`); but a past is had whole.
         """
-        return max(0, len(self.prompt) - (1 if self.record is not None else 2))
+        return max(self.n_past, len(self.prompt) - 2, 0)
 
 
 def check_request(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import PrefixSource
@@ -78,6 +78,8 @@ class TurnResult:
     """For each generated token, if they were asked for."""
     resume_key: str | None = None
     """Names the saved state; ``None`` unless the turn was to be kept."""
+    lineage: tuple[int, ...] = field(default=(), repr=False)
+    """Prompt and reply with the marks of how they were computed, for the turn that goes on (`lineage.py`)."""
     exactness: Exactness
     """The level that held: ``exact``, ``faithful`` or ``recomputed`` (docs/semantics.md)."""
     usage: Usage
@@ -91,6 +93,7 @@ def result_of(
     seed: int,
     taken_at_s: float,
     exactness: Exactness,
+    lineage: tuple[int, ...],
     resume_key: str | None = None,
 ) -> TurnResult:
     """Turn a loop's account into the caller's."""
@@ -107,6 +110,7 @@ def result_of(
         logprobs=end.logprobs,
         resume_key=resume_key,
         exactness=exactness,
+        lineage=lineage,
         usage=Usage(
             n_prompt=end.n_prompt,
             n_cached=end.n_restored,

@@ -27,11 +27,9 @@ class TakenTurn:
     caller: Caller
     taken_at_s: float
     prefix: Prefix
-    """Of the cells that it can have without computing them, at most."""
+    """Of the cells that it can have without computing them, at most; marked tokens."""
     phase: Phase = "new"
     restore: RestoredState | None = None
-    is_restore_prefilled: bool = False
-    """Whether the cells to be restored were all computed as parts of prompts."""
     leader: TurnId | None = None
     """The turn that it follows, or whose copy it got."""
     n_awaited: int = 0
@@ -44,7 +42,6 @@ class TakenTurn:
     """Cells that it began with, if the engine could use them."""
     n_passed: int = 0
     """Cells of which it said that it has computed them, or will not be interrupted for them."""
-    is_offer_prefilled: bool = True
 
     @property
     def n_prompt(self) -> int:

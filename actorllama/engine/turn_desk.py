@@ -165,7 +165,6 @@ class TurnDesk:
                 taken.phase = "ready"
                 if message.restore is not None:
                     taken.restore = message.restore
-                    taken.is_restore_prefilled = False  # a tier does not know how its rows were computed
         self._admit()
 
     def cancel(self, turn_id: TurnId, reason: str) -> None:
@@ -243,7 +242,7 @@ class TurnDesk:
         return FindPrefix(
             turn_id=taken.message.turn_id,
             namespace=self._cells.namespace_of(taken.message.request),
-            tokens=taken.message.request.prompt[: n_most + 1],
+            tokens=taken.message.request.marked[: n_most + 1],
             n_had=n_had,
             n_least=n_least,
             # What goes on from an earlier turn is restored whatever it costs: recomputed it is not the same.
@@ -288,7 +287,7 @@ class TurnDesk:
                 # Where the leader was past that point, another would be too: the cache has it, or nobody.
                 taken.phase, taken.leader, taken.may_follow = "new", None, has_ended
             elif leader is not None:
-                self._cells.offer(taken, leader, captured)
+                self._cells.offer(taken, captured)
         if captured.kv is not None and leader is not None:  # who comes later may not have to compute it
             self._keep(self._cells.kept_prefix(leader, captured))
 
@@ -364,24 +363,18 @@ class TurnDesk:
             model=self._spec.name,
             seed=request.sampling.seed,
             taken_at_s=taken.taken_at_s,
-            exactness=self._level(taken, request, end),
+            exactness=self._level(request, end),
+            lineage=self._cells.lineage(request, end),
             resume_key=self._save(taken, end),
         )
         self._news.ended(result, request)
         taken.caller.reply(result)
 
-    def _level(self, taken: TakenTurn, request: TurnRequest, end: TurnEnd) -> Exactness:
-        """Say what held for one turn (docs/semantics.md).
-
-        A past that was computed again is not the one that was. A prompt that begins with another turn's
-        reply may differ from itself computed whole: the reply's rows were computed one by one.
-        """
+    def _level(self, request: TurnRequest, end: TurnEnd) -> Exactness:
+        """Say what held for one turn (docs/semantics.md): a past computed again is not the one that was."""
         if self._is_rounded and end.n_restored > 0:
             return "lossy"  # these cells, or those that they went on from, may have come from the disk
-        if request.n_past > 0:
-            return "recomputed" if end.n_restored < request.n_past else self._exactness
-        is_own = end.n_restored == 0 or taken.is_offer_prefilled
-        return "faithful" if self._exactness == "exact" and not is_own else self._exactness
+        return "recomputed" if end.n_restored < request.n_past else self._exactness
 
     def _save(self, taken: TakenTurn, end: TurnEnd) -> str | None:
         """Hand what the turn computed to the cache; return the key of a turn that was kept."""

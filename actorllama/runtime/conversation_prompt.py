@@ -8,7 +8,7 @@ import trio
 from attrs import evolve
 
 from actorllama.actors import System
-from actorllama.engine import ChatTemplate, Message, ModelInfo, TurnRequest, check_request
+from actorllama.engine import ChatTemplate, Message, ModelInfo, TurnRequest, check_request, plain
 from actorllama.errors import CallTimeout, RequestError, SnapshotMismatch, SnapshotNotFound
 from actorllama.kvcache import Snapshot
 from actorllama.runtime.conversation_turn import Ask, Boundary
@@ -50,11 +50,12 @@ async def conversation_request(
         ChatTemplateError: The messages cannot be rendered.
     """
     said = None if before is None else before.tokens
+    lineage = () if before is None else before.lineage
     if said is None and before is not None and before.key is not None:
         saved = await _found(system, before.key, info, cache_salt)
         if saved is not None:
             _refuse_stranger(info, saved, messages[-2])
-            said = saved.tokens
+            said, lineage = plain(saved.tokens), saved.tokens
     # A template may loop and a long text takes milliseconds: not on the event loop.
     prompt, n_said = await trio.to_thread.run_sync(
         _prompt, info, template, messages, said, abandon_on_cancel=True
@@ -68,7 +69,8 @@ async def conversation_request(
         vocabulary=info.vocabulary,
         context=info.context,
     )
-    return evolve(request, n_said=n_said)
+    # The last token that was said was chosen and has no cell.
+    return evolve(request, past=lineage[:-1] if n_said else ())
 
 
 def new_text(template: ChatTemplate, messages: Sequence[Message]) -> str | None:
@@ -129,7 +131,7 @@ async def _found(system: System, key: str, info: ModelInfo, cache_salt: str) -> 
 
 def _refuse_stranger(info: ModelInfo, saved: Snapshot, reply: Message) -> None:
     """Keep a conversation from going on from another one's state by mistake."""
-    pieces = b"".join(map(info.vocabulary.piece, saved.tokens[saved.n_prompt :]))
+    pieces = b"".join(map(info.vocabulary.piece, plain(saved.tokens[saved.n_prompt :])))
     if not pieces.decode(errors="replace").startswith(reply.content):
         raise RequestError(
             field="resume_key", value=saved.key, reason="names a turn whose reply is not the last message"

@@ -32,6 +32,8 @@ class Boundary:
 
     tokens: tuple[int, ...] | None
     """Prompt and reply as the model had them; ``None`` where only the messages and the key are known."""
+    lineage: tuple[int, ...] = ()
+    """These tokens with the marks of how they were computed; empty where that is not known."""
     key: str | None
     """Names the saved state; ``None`` where nothing was saved."""
 
@@ -52,7 +54,9 @@ class SaidTurn:
         return cls(
             user=user,
             reply=Message(role="assistant", content=result.text),
-            boundary=Boundary(tokens=request.prompt + result.tokens, key=result.resume_key),
+            boundary=Boundary(
+                tokens=request.prompt + result.tokens, lineage=result.lineage, key=result.resume_key
+            ),
             ask=ask,
             seed=result.seed,
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from actorllama.actors import System
-from actorllama.engine import FindSnapshot, ModelInfo, TurnRecord, TurnRequest, check_request, salted
+from actorllama.engine import FindSnapshot, ModelInfo, TurnRecord, TurnRequest, check_request, plain, salted
 from actorllama.errors import ActorExited, RequestError, SnapshotNotFound
 from actorllama.kvcache import Snapshot
 from actorllama.runtime.names import CACHE_NAME
@@ -67,7 +67,7 @@ def resumed_request(
         params = evolve(record.sampler.params, seed=seed)
         record = evolve(record, sampler=evolve(record.sampler, params=params, n_draws=0))
     request = check_request(
-        prompt=snapshot.tokens,
+        prompt=plain(snapshot.tokens),
         sampling=record.sampler.params,
         max_tokens=max_tokens,
         stop=record.stop if stop is None else stop,
@@ -76,4 +76,4 @@ def resumed_request(
         vocabulary=info.vocabulary,
         context=info.context,
     )
-    return evolve(request, record=record)
+    return evolve(request, record=record, past=snapshot.tokens[:-1])

@@ -15,6 +15,7 @@ from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import Command, RestoredState, StartTurn
 from actorllama.engine.context_cells import ContextCells
+from actorllama.engine.lineage import plain
 from actorllama.engine.loop import EngineLoop
 from actorllama.engine.reports import StepReport
 from actorllama.engine.turn_desk import TurnDesk
@@ -132,7 +133,7 @@ class DeskRig:
         self,
         tokens: Sequence[int],
         *,
-        n_said: int = 0,
+        past: Sequence[int] = (),
         max_tokens: int = 2,
         keep: bool = False,
     ) -> Asker:
@@ -142,7 +143,7 @@ class DeskRig:
             sampling=SamplingParams(temperature=0.0),
             max_tokens=max_tokens,
             keep=keep,
-            n_said=n_said,
+            past=tuple(past),
         )
         return self._ask(request)
 
@@ -151,7 +152,11 @@ class DeskRig:
         record = TurnRecord.from_bytes(snapshot.sampler)
         return self._ask(
             TurnRequest(
-                prompt=snapshot.tokens, sampling=record.sampler.params, max_tokens=max_tokens, record=record
+                prompt=plain(snapshot.tokens),
+                sampling=record.sampler.params,
+                max_tokens=max_tokens,
+                record=record,
+                past=snapshot.tokens[:-1],
             )
         )
 
@@ -160,7 +165,7 @@ class DeskRig:
         question = self.questions.pop(index)
         restore = None
         if n_cells is not None:
-            kv = state_of(question.tokens[:n_cells])
+            kv = state_of(plain(question.tokens[:n_cells]))
             restore = RestoredState(kv=kv, n_cells=n_cells, source="ram")
         self.desk.found(PrefixFound(turn_id=question.turn_id, restore=restore))
 

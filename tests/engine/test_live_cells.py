@@ -11,10 +11,10 @@ def prefix(*tokens: int) -> Prefix:
     return Prefix.of("ab", tokens, block_tokens=4)
 
 
-def cells(held: dict[int, tuple[int, ...]], *, is_sliceable: bool = True, n_prefilled: int = 3) -> LiveCells:
+def cells(held: dict[int, tuple[int, ...]], *, is_sliceable: bool = True) -> LiveCells:
     live = LiveCells(is_sliceable=is_sliceable)
     for seq_id, tokens in held.items():
-        live.hold(SeqId(seq_id), HeldCells(namespace="ab", prefix=prefix(*tokens), n_prefilled=n_prefilled))
+        live.hold(SeqId(seq_id), HeldCells(namespace="ab", prefix=prefix(*tokens)))
     return live
 
 
@@ -24,10 +24,8 @@ def find(live: LiveCells, prompt: Prefix, *free: int, n_most: int = 99) -> LiveM
 
 def test_the_free_sequence_with_most_of_a_prompt_is_found() -> None:
     live = cells({0: (1, 2), 1: (1, 2, 3, 4, 5), 2: (1, 2, 3)})
-    assert find(live, prefix(1, 2, 3, 4, 9), 0, 1, 2) == LiveMatch(
-        seq_id=SeqId(1), n_cells=4, is_prefilled=False
-    )
-    assert find(live, prefix(1, 2, 3, 4, 9), 0, 2) == LiveMatch(seq_id=SeqId(2), n_cells=3, is_prefilled=True)
+    assert find(live, prefix(1, 2, 3, 4, 9), 0, 1, 2) == LiveMatch(seq_id=SeqId(1), n_cells=4)
+    assert find(live, prefix(1, 2, 3, 4, 9), 0, 2) == LiveMatch(seq_id=SeqId(2), n_cells=3)
     assert find(live, prefix(9), 0, 1, 2) is None
 
 
@@ -35,7 +33,7 @@ def test_no_more_cells_are_used_than_may_be() -> None:
     live = cells({0: (1, 2, 3, 4)})
     found = find(live, prefix(1, 2, 3, 4), 0, n_most=2)
     assert found is not None
-    assert (found.n_cells, found.is_prefilled) == (2, True)
+    assert found.n_cells == 2
 
 
 def test_what_cannot_be_taken_back_is_used_whole() -> None:
@@ -51,9 +49,9 @@ def test_what_a_turn_has_is_forgotten_and_nothing_is_not_held() -> None:
     live = cells({0: (1, 2), 1: ()})
     assert [seq_id in live for seq_id in (0, 1)] == [True, False]
     assert live.n_cells == 2
-    live.hold(SeqId(0), HeldCells(namespace="ab", prefix=prefix(), n_prefilled=0))
+    live.hold(SeqId(0), HeldCells(namespace="ab", prefix=prefix()))
     assert (0 in live, live.n_cells) == (False, 0)
-    live.hold(SeqId(1), HeldCells(namespace="ab", prefix=prefix(5), n_prefilled=0))
+    live.hold(SeqId(1), HeldCells(namespace="ab", prefix=prefix(5)))
     live.forget(SeqId(1))
     live.forget(SeqId(1))
     assert find(live, prefix(5), 1) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorllama.engine.commands import CaptureCells
+from actorllama.engine.lineage import alone, plain
 from actorllama.ids import TurnId
 from tests.engine.desk_rig import Asker, DeskRig, open_desk, state_of
 
@@ -104,12 +105,13 @@ def test_what_a_leader_has_that_is_past_the_point_goes_to_the_cache_and_is_found
         (kept,) = rig.kept
         assert kept.tokens[: len(LONG)] == LONG
         assert len(kept.tokens) > len(LONG)
-        assert bytes(kept.kv or b"") == bytes(state_of(kept.tokens))
+        assert bytes(kept.kv or b"") == bytes(state_of(plain(kept.tokens)))
+        assert kept.tokens[len(LONG) :] == alone(plain(kept.tokens[len(LONG) :]))
         (question,) = rig.questions
         assert question.turn_id == 2
         rig.answer(n_cells=28)
         rig.run()
-        assert told(late) == (28, "ram", "faithful")
+        assert told(late) == (28, "ram", "exact")
         rig.check(leader, late)
 
 

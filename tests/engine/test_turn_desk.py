@@ -28,7 +28,7 @@ def test_who_comes_back_finds_its_cells_though_others_ran_meanwhile() -> None:
         others = [rig.take([token] * 9) for token in (100, 101)]
         rig.run()
         said = (*SHARED, *first.got.tokens)
-        again = rig.take((*said, 3, 4), n_said=len(said))
+        again = rig.take((*said, 3, 4), past=first.got.lineage[:-1])
         rig.run()
 
         assert told(again) == (len(said) - 1, "live", "exact")
@@ -45,13 +45,13 @@ def test_a_prompt_that_only_begins_alike_takes_cells_back() -> None:
         rig.check(first, other)
 
 
-def test_rows_of_a_reply_promise_no_more_than_faithful_to_a_fresh_prompt() -> None:
+def test_rows_of_a_reply_are_not_those_of_a_prompt_that_holds_it() -> None:
     with open_desk(has_cache=False) as rig:
         first = rig.take(SHARED, max_tokens=5)
         rig.run()
         other = rig.take((*SHARED, *first.got.tokens[:-1], 7, 8))
         rig.run()
-        assert told(other) == (len(SHARED) + 4, "live", "faithful")
+        assert told(other) == (len(SHARED), "live", "exact")
         rig.check(other)
 
 
@@ -64,7 +64,12 @@ def test_a_memory_that_cannot_be_cut_uses_all_of_a_sequence_or_nothing() -> None
         assert told(alike) == (0, None, "exact")
         whole = rig.take((*SHARED, *first.got.tokens, 7, 8))
         rig.run()
-        assert told(whole) == (len(SHARED) + 2, "live", "faithful")
+        assert told(whole) == (0, None, "exact")
+        again = rig.take(
+            (*SHARED, *first.got.tokens, 7, 8, *whole.got.tokens, 5), past=whole.got.lineage[:-1]
+        )
+        rig.run()
+        assert told(again) == (len(SHARED) + 3 + 2 + 1, "live", "exact")
         rig.check(first, alike, whole)
 
 
@@ -99,7 +104,7 @@ def test_a_single_token_that_was_computed_alone_is_no_part_of_a_prompt() -> None
         rig.run()
         other = rig.take([9, 8, 7])
         rig.run()
-        assert told(other) == (1, "live", "faithful")
+        assert told(other) == (0, None, "exact")
 
 
 def test_the_pending_token_that_a_resumed_turn_computed_is_no_part_of_a_prompt() -> None:
@@ -112,7 +117,7 @@ def test_the_pending_token_that_a_resumed_turn_computed_is_no_part_of_a_prompt()
         assert told(resumed) == (len(SHARED), "live", "exact")
         other = rig.take((*SHARED, *first.got.tokens, 1, 2))
         rig.run()
-        assert told(other) == (len(SHARED) + 1, "live", "faithful")
+        assert told(other) == (len(SHARED), "live", "exact")
 
 
 def test_what_an_idle_sequence_held_and_another_turn_took_is_looked_for_again() -> None:
@@ -122,7 +127,7 @@ def test_what_an_idle_sequence_held_and_another_turn_took_is_looked_for_again() 
         rig.run()
         said = (*SHARED, *first.got.tokens)
         other = rig.take([100] * 9)
-        again = rig.take((*said, *LONG), n_said=len(said))
+        again = rig.take((*said, *LONG), past=first.got.lineage[:-1])
         rig.answer()
         rig.answer()  # no more than its sequence has, which is not free any more
         assert rig.started == [1, 2]
@@ -226,7 +231,7 @@ def test_a_continued_turn_is_restored_whatever_it_costs_and_however_little_it_is
         rig.take(LONG)
         rig.run()
         assert rig.cells.token_s is not None
-        rig.take((1, 2, 3), n_said=2)
+        rig.take((1, 2, 3), past=(1,))
         (question,) = rig.questions
         assert (question.token_s, question.n_least) == (None, 1)
         rig.answer()
@@ -258,7 +263,7 @@ def test_a_continued_turn_does_not_follow_another_for_a_part_of_its_past(n_more:
 
 def test_a_past_that_is_nowhere_is_computed_again_and_says_so() -> None:
     with open_desk() as rig:
-        asker = rig.take(SHARED, n_said=len(SHARED) - 4)
+        asker = rig.take(SHARED, past=SHARED[:-5])
         rig.answer(n_cells=12)
         rig.run()
         assert told(asker) == (12, "ram", "recomputed")
@@ -270,7 +275,7 @@ def test_a_context_promises_no_more_than_its_canary_found(level: str) -> None:
         first = rig.take(SHARED)
         rig.run()
         said = (*SHARED, *first.got.tokens)
-        again = rig.take((*said, 3, 4), n_said=len(said))
+        again = rig.take((*said, 3, 4), past=first.got.lineage[:-1])
         rig.run()
         assert {first.got.exactness, again.got.exactness} == {level}
 
@@ -279,10 +284,10 @@ def test_a_continued_turn_that_has_its_whole_past_asks_only_for_much_more() -> N
     with open_desk(n_seq=1) as rig:
         rig.take(SHARED)
         rig.run()
-        rig.take((*SHARED, 1, 2, 3), n_said=len(SHARED))
+        rig.take((*SHARED, 1, 2, 3), past=SHARED[:-1])
         assert rig.questions == []
         rig.run()
-        rig.take((*SHARED, 1, 2, 3, *LONG), n_said=len(SHARED) + 2)
+        rig.take((*SHARED, 1, 2, 3, *LONG), past=(*SHARED, 1))
         assert [question.n_least for question in rig.questions] == [len(SHARED) + 3 + 4]
         rig.run()
 
