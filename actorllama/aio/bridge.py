@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TypeVar
 
 from actorllama.aio.inbox import LoopInbox
@@ -50,7 +50,8 @@ class Bridge:
             await wait_until(job, lambda: job.is_ended)
         except asyncio.CancelledError:
             self.portal.cancel(job)
-            await wait_through(job)
+            with suppress(asyncio.CancelledError):  # cancelled twice is cancelled
+                await wait_through(job)
             if job.has_value and undo is not None:
                 await wait_through(self.portal.submit(Job(undo, self._inbox())))
             raise
@@ -72,7 +73,8 @@ class Bridge:
                 yield AsyncTurn(reader.turn_id, reader)
         finally:
             self.portal.cancel(job)
-            await wait_through(job)
+            if not job.inbox.is_gone:  # else the loop was closed under the task, and nothing may wait
+                await wait_through(job)
         if job.error is not None:
             raise job.error
 

@@ -34,7 +34,7 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run on a new loop in debug mode, and insist that no task is left at the end."""
 
     async def checked() -> T:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             value = await main()
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return value
@@ -43,13 +43,13 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - other threads change it, and tell nobody
             await asyncio.sleep(0)
 
 
 async def wait_until_idle(model: AsyncModel) -> None:
     """Wait until every sequence is free again."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (status := await model.status()).n_free_slots < status.n_seq or status.n_queued:
             pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -105,6 +106,25 @@ def test_cancelling_the_owner_closes_the_runtime_in_order(backend: FakeBackend, 
     run(main)
 
 
+def test_an_owner_that_is_cancelled_while_it_opens_leaves_nothing_behind(
+    backend: FakeBackend, mode: Mode
+) -> None:
+    async def own() -> None:
+        async with open_runtime(mode=mode, backend=backend):
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        for n_steps in range(4):
+            owner = asyncio.create_task(own())
+            for _ in range(n_steps):
+                await asyncio.sleep(0)
+            owner.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await owner
+
+    run(main)
+
+
 def test_cancelling_a_load_leaves_nothing_behind(backend: FakeBackend, mode: Mode) -> None:
     gate = backend.faults.hold_load()
 
@@ -196,6 +216,37 @@ def test_a_loop_that_was_closed_with_turns_running_loses_them(backend: FakeBacke
             await wait_until_idle(model)
             # The generator was left by its loop for good: closing it may not wait any more.
             lost.clear()
+
+    run(main)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_task_that_is_thrown_away_with_its_loop_waits_for_nothing(
+    backend: FakeBackend,
+) -> None:
+    async def read(model: AsyncModel, has_begun: asyncio.Event) -> None:
+        async with model.stream("lost", temperature=0.0, window=4) as turn:
+            await anext(turn)
+            has_begun.set()
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with open_model(backend) as (_, model):
+
+            def leave() -> None:
+                loop = asyncio.new_event_loop()
+                loop.set_exception_handler(lambda _loop, context: said.append(str(context["message"])))
+                has_begun = asyncio.Event()
+                task = loop.create_task(read(model, has_begun))
+                loop.run_until_complete(has_begun.wait())
+                loop.close()
+                del task
+                gc.collect()
+
+            said: list[str] = []
+            await asyncio.to_thread(leave)
+            await wait_until_idle(model)
+            assert said == ["Task was destroyed but it is pending!"]
 
     run(main)
 

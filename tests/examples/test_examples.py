@@ -47,7 +47,7 @@ def load_example(name: str) -> ModuleType:
 
 
 async def wait_until_idle(model: aio.AsyncModel) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (status := await model.status()).n_free_slots < status.n_seq or status.n_queued:
             pass
 
