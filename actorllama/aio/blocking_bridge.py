@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from actorllama.aio.blocking_turn import BlockingTurn
 from actorllama.aio.inbox import QueueInbox
+from actorllama.aio.job import Job
 from actorllama.aio.portal import Portal
 from actorllama.aio.reader import TurnReader
 from actorllama.runtime import Turn
@@ -41,14 +42,14 @@ class BlockingBridge:
             Exception: What the work raised, as it was.
         """
         inbox = QueueInbox()
-        job = self.portal.submit(work, inbox)
+        job = self.portal.submit(Job(work, inbox))
         try:
             inbox.wait_until(lambda: job.is_ended)
         except BaseException:
             self.portal.cancel(job)
             inbox.wait_until(lambda: job.is_ended)
             if job.has_value and undo is not None:
-                taken_back = self.portal.submit(undo, inbox)
+                taken_back = self.portal.submit(Job(undo, inbox))
                 inbox.wait_until(lambda: taken_back.is_ended)
             raise
         return job.result()

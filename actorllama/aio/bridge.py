@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TypeVar
 
 from actorllama.aio.inbox import LoopInbox
+from actorllama.aio.job import Job
 from actorllama.aio.portal import Portal
 from actorllama.aio.reader import TurnReader
 from actorllama.aio.turn import AsyncTurn
@@ -44,14 +45,15 @@ class Bridge:
             RuntimeClosed: The runtime ended.
             Exception: What the work raised, as it was.
         """
-        job = self.portal.submit(work, self._inbox())
+        job = self.portal.submit(Job(work, self._inbox()))
         try:
             await wait_until(job, lambda: job.is_ended)
         except asyncio.CancelledError:
             self.portal.cancel(job)
-            await wait_through(job)
+            with suppress(asyncio.CancelledError):  # cancelled twice is cancelled
+                await wait_through(job)
             if job.has_value and undo is not None:
-                await wait_through(self.portal.submit(undo, self._inbox()))
+                await wait_through(self.portal.submit(Job(undo, self._inbox())))
             raise
         except GeneratorExit:  # the coroutine was closed: it may wait for nothing any more
             self.portal.cancel(job)
@@ -71,7 +73,8 @@ class Bridge:
                 yield AsyncTurn(reader.turn_id, reader)
         finally:
             self.portal.cancel(job)
-            await wait_through(job)
+            if not job.inbox.is_gone:  # else the loop was closed under the task, and nothing may wait
+                await wait_through(job)
         if job.error is not None:
             raise job.error
 

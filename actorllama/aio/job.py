@@ -24,7 +24,7 @@ class Job(Ending, Generic[T]):
     """
 
     def __init__(self, work: Callable[[], Awaitable[T]], inbox: Inbox) -> None:
-        """Keep the work; ``Portal.submit`` starts it."""
+        """Keep the work; ``Portal.submit`` starts it. Whatever it uses must be there before."""
         super().__init__(inbox)
         self.scope = trio.CancelScope()
         self._work = work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Protocol, TypeVar
@@ -106,15 +106,14 @@ class Portal:
             raise self._closed or RuntimeClosed(reason="it was not opened")
         return self._runtime
 
-    def submit(self, work: Callable[[], Awaitable[T]], inbox: Inbox) -> Job[T]:
-        """Start work as a trio task; how it ends is posted to ``inbox``.
+    def submit(self, job: Job[T]) -> Job[T]:
+        """Start a job as a trio task and return it; it may end before this returns.
 
         Raises:
             RuntimeClosed: The trio run has ended.
             StateError: This process was forked from the one that opened it.
         """
         self._check_process("call")
-        job = Job(work, inbox)
         self._jobs[job] = job.scope
         if self._closed is not None:  # looked at after the job was put in: one side sees the other
             self._jobs.pop(job, None)
@@ -170,9 +169,11 @@ class Portal:
         async with self._open_runtime() as self._runtime, trio.open_nursery() as nursery:
             self._nursery = nursery
             self.started.inbox.post(self.started.end)
-            with self._life:
-                await self._watch()
-            self._nursery = None
+            try:
+                with self._life:
+                    await self._watch()
+            finally:
+                self._nursery = None  # a closed nursery takes nothing: what comes now `_finish` fails
             nursery.cancel_scope.cancel()
 
     async def _watch(self) -> None:
@@ -202,6 +203,6 @@ class Portal:
         for job in list(self._jobs):
             job.inbox.post(partial(job.fail, closed))
         self._jobs.clear()
-        error = failure if isinstance(failure, Exception) else closed
-        self.started.inbox.post(partial(self.started.fail, error))
-        self.ended.inbox.post(self.ended.end if failure is None else partial(self.ended.fail, error))
+        refused = failure if isinstance(failure, Exception) else closed
+        self.started.inbox.post(partial(self.started.fail, refused))
+        self.ended.inbox.post(self.ended.end if failure is None else partial(self.ended.fail, closed))

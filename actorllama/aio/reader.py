@@ -37,7 +37,8 @@ class TurnReader:
         self._n_read = 0
         self._n_quantum = 1
         self._give_back: Callable[[int], None] = _give_nothing
-        self.job: Job[TurnResult] = portal.submit(self._take, inbox)
+        self.job: Job[TurnResult] = Job(self._take, inbox)
+        portal.submit(self.job)  # last: the other thread may begin before this one goes on
 
     @property
     def has_news(self) -> bool:

@@ -131,10 +131,11 @@ async def open_runtime(
             yield AsyncRuntime(portal)
     finally:
         portal.stop()
-        try:
-            await wait_through(portal.ended)
-        finally:
-            portal.join()
+        if not loop.is_closed():  # else nothing may wait; the portal ends by itself
+            try:
+                await wait_through(portal.ended)
+            finally:
+                portal.join()
     error = portal.started.error or portal.ended.error
     if error is not None:
         raise error

@@ -2,8 +2,9 @@
 
 **What lives here.** ``entry.py``: `main`, which turns every outcome into an exit code. ``root.py``: the
 group and its global options. One module per command (``run``, ``chat``, ``info``, ``models``, ``doctor``,
-``tree``, ``top``, ``bench``, ``configuration``), and what they share: ``screen.py`` (the only place that
-writes), ``parameters.py`` (options that several commands have), ``interrupts.py`` (Ctrl-C and SIGTERM).
+``tree``, ``top``, ``bench``, ``configuration``), a package for the large one (``console/``), and what they
+share: ``screen.py`` (the only place that writes), ``parameters.py`` (options that several commands have),
+``interrupts.py`` (Ctrl-C and SIGTERM).
 
 **Who owns it and what always holds.** A command owns the process while it runs. Answers go to standard
 output, everything else to standard error; with ``--json``, standard output carries exactly one JSON object

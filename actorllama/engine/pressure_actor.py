@@ -12,6 +12,7 @@ from attrs import frozen
 from actorllama.actors import (
     Caller,
     Context,
+    Ignore,
     InitOutcome,
     NoReply,
     Outcome,
@@ -110,11 +111,11 @@ class PressureActor(Server[PressureCall, None, PressureNotice]):
         self._gone: dict[str, str] = {}
 
     async def init(self, ctx: Context) -> InitOutcome:
-        """Answer the supervisor at once; the first look comes next."""
+        """Answer the supervisor at once; the first look comes next. Who never looks need not be there."""
+        if not self._is_on:
+            return Ignore()
         self._context = ctx
         self._news = PressureNews(ctx.bus)
-        if not self._is_on:
-            return Ready()
         watch = MemoryWatch(self._sources, self._backend)
         self._watch: Owned[MemoryWatch] = ctx.own(watch, MemoryWatch.close)
         return Ready(continue_with=None)
@@ -173,9 +174,8 @@ class PressureActor(Server[PressureCall, None, PressureNotice]):
         return plan_pressure(self._state, self._readings, offers, self._options, now_s=now_s)
 
     async def _learn_devices(self) -> None:
-        if self._is_on:
-            domains = frozenset(reading.domain for reading in self._readings)
-            self._devices = await self._context.run_native(lambda watch: watch.devices(domains), self._watch)
+        domains = frozenset(reading.domain for reading in self._readings)
+        self._devices = await self._context.run_native(lambda watch: watch.devices(domains), self._watch)
 
     async def _offers(self, domains: Sequence[MemoryDomain]) -> tuple[Freeable, ...]:
         """Ask everybody what could go."""

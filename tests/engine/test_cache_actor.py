@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import cast
 
 import trio
-from attrs import define
+from attrs import define, evolve
 
 from actorllama.actors import Context, InitOutcome, Ref, open_system
 from actorllama.actors import Server as Actor
 from actorllama.actors.server import NoReply, Outcome, Ready
 from actorllama.engine import CacheActor, FindSnapshot, KeepCells, ReadCacheStatistics
-from actorllama.engine.cache_messages import FindPrefix, PrefixFound
+from actorllama.engine.cache_messages import (
+    CountCells,
+    FindPrefix,
+    GiveBack,
+    OfferMemory,
+    PrefixFound,
+)
 from actorllama.engine.commands import RestoredState
 from actorllama.errors import StateError
 from actorllama.ids import TurnId
@@ -314,3 +320,39 @@ async def test_more_than_may_wait_is_dropped_and_told() -> None:
             statistics = await desk.cache.call(ReadCacheStatistics())
     assert statistics.ram.n_entries == 0
     assert len(told.of(("engine", "cells"))) == 1
+
+
+async def test_ram_that_is_given_back_is_on_disk_first(tmp_path: Path) -> None:
+    tokens = tuple(range(4 * N + 2))
+    async with open_desk(tmp_path) as desk:
+        desk.cache.info_nowait(keep(tokens, is_turn=False))  # in RAM only, so far
+        offer = await desk.cache.call(OfferMemory())
+        assert offer.demotable_bytes == offer.evictable_bytes > offer.largest_bytes > 0
+        won = await desk.cache.call(GiveBack(how="demote", n_bytes=offer.demotable_bytes))
+        held = await desk.cache.call(ReadCacheStatistics())
+        found = await desk.find((*tokens, 9))
+    assert won == offer.demotable_bytes
+    assert held.ram.used_bytes == 0
+    assert found is not None
+    assert (found.n_cells, found.source, bytes(found.kv)) == (len(tokens), "disk", bytes(state(tokens)))
+
+
+async def test_ram_that_is_given_back_without_a_disk_is_forgotten() -> None:
+    tokens = tuple(range(4 * N))
+    async with open_desk() as desk:
+        desk.cache.info_nowait(keep(tokens))
+        offer = await desk.cache.call(OfferMemory())
+        assert (offer.demotable_bytes, await desk.cache.call(GiveBack(how="demote", n_bytes=1))) == (0, 0)
+        won = await desk.cache.call(GiveBack(how="evict", n_bytes=1))
+        held = await desk.cache.call(ReadCacheStatistics())
+        assert 0 < won <= offer.largest_bytes
+        assert held.ram.used_bytes == offer.evictable_bytes - won
+
+
+async def test_counting_what_is_saved_waits_for_what_is_being_cut() -> None:
+    tokens = tuple(index % 1000 for index in range(BIG))
+    async with open_desk() as desk:
+        desk.cache.info_nowait(keep(tokens, is_turn=False))
+        question = CountCells(namespace="ab", tokens=tokens, cutter=FakeCutter())
+        assert await desk.cache.call(question) == len(tokens)
+        assert await desk.cache.call(evolve(question, namespace="cd")) == 0

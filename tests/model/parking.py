@@ -50,7 +50,11 @@ async def live(root: Path, path: Path, n_seq: int = N_SEQ, ctx: int = CTX) -> di
     memory.set(used_bytes=LIMIT // 10, limit_bytes=LIMIT)
     bus.attach("memory", PRESSURE_WON, memory, None)
     is_over = trio.Event()
-    bus.attach("over", PRESSURE_ENDED, lambda *_: is_over.set(), None)
+
+    def note_end(_event: Event, _measured: Measurements, _about: Metadata, _config: object) -> None:
+        is_over.set()
+
+    bus.attach("over", PRESSURE_ENDED, note_end, None)
     config = Config(pressure=PressureOptions(sample_interval_s=0.1, interval_s=0.0))
     prompts = [[(17 * turn + 7 * at) % 250 + 8 for at in range(N_PROMPT)] for turn in range(N_TURNS)]
     async with open_runtime(config, bus=bus, state_dir=root, memory_sources=(memory,)) as rt:

@@ -16,7 +16,8 @@ import pytest
 import trio
 
 from actorllama import Config, Model, Runtime, TurnResult, open_runtime
-from actorllama.engine import ObserveOptions
+from actorllama.engine import ObserveOptions, ReadCacheStatistics
+from actorllama.errors import CacheError
 from actorllama.runtime.events import OBSERVER_UNAVAILABLE, WATCHER_DROPPED
 from actorllama.runtime.names import OBSERVER_NAME
 from actorllama.runtime.observer import Observer
@@ -365,5 +366,10 @@ async def test_a_directory_that_vanished_does_not_hurt_anybody(backend: FakeBack
             shutil.rmtree(state_dir)
             await watcher.line()
             assert (await watcher.until(lambda line: line["kind"] == "snapshot"))["models"]
+        assert cache is not None
+        state_dir.mkdir()
+        (state_dir / "snapshots").symlink_to("snapshots")  # no system call can read that
+        with pytest.raises(CacheError):  # what the observer asks for now and then
+            await cache.call(ReadCacheStatistics())
         assert rt.system.whereis("cache") == cache
         assert (await greedy(model, "hello", max_tokens=3)).tokens

@@ -11,16 +11,18 @@ import trio
 from trio.testing import MockClock
 
 from actorllama import Config, Model, Runtime, TurnResult, open_runtime
-from actorllama.engine import PressureOptions
+from actorllama.engine import PressureOptions, WaitReady
+from actorllama.engine.cache_messages import CountCells
 from actorllama.engine.events import PRESSURE_WON
 from actorllama.errors import Busy, ModelNotLoaded, ModelUnavailable
 from actorllama.kvcache import CacheOptions
 from actorllama.native.memory import HOST, MemoryDomain
 from actorllama.native.memory_devices import ComputeDevice
-from actorllama.runtime.names import model_name
+from actorllama.runtime.names import CACHE_NAME, model_name
 from actorllama.telemetry import Bus, Event, Measurements, MemoryHandler, Metadata
 from actorllama.testing.fake_backend import WEIGHTS_BYTES, FakeBackend
 from actorllama.testing.fake_context import CELL_BYTES
+from actorllama.testing.fake_cutter import FakeCutter
 from actorllama.testing.fake_language import FakeLanguage
 from actorllama.testing.inline_host import InlineHost, run_inline
 from actorllama.testing.manual_pressure import ManualPressure
@@ -70,11 +72,12 @@ async def opened(
     *,
     sample_interval_s: float = 1.0,
     state_dir: Path | None = None,
+    block_tokens: int = 16,
 ) -> AsyncGenerator[tuple[Runtime, Model], None]:
     """Open a runtime with one model that looks at memory each second, on a clock that jumps."""
     config = Config(
         pressure=PressureOptions(sample_interval_s=sample_interval_s, interval_s=0.5),
-        cache=CacheOptions(block_tokens=16),
+        cache=CacheOptions(block_tokens=block_tokens),
     )
     async with (
         trio.open_nursery() as nursery,
@@ -132,6 +135,38 @@ async def test_an_idle_context_is_parked_and_its_conversation_goes_on_exactly(
     assert isinstance(won[0], int)
     (parked,) = heard.of(("engine", "context", "parked"))
     assert won[0] == KV_BYTES - int(parked.measurements["kept_bytes"])
+
+
+async def test_what_the_cache_lacks_is_saved_before_the_context_goes(
+    backend: FakeBackend, memory: Memory, bus: Bus, heard: MemoryHandler, autojump_clock: MockClock
+) -> None:
+    async with opened(backend, memory, bus, block_tokens=256) as (rt, model):
+        first = await greedy(model)  # shorter than a block: nobody kept anything of it
+        await memory.fill(above_low=40_000)
+        assert await state_of(model) == "parked"
+        cells = (*backend.language.tokenize(PROMPT, add_special=True, parse_special=False), *first.tokens)[
+            :-1
+        ]
+        actor, cache = rt.system.whereis(model_name("fake")), rt.system.whereis(CACHE_NAME)
+        assert actor is not None
+        assert cache is not None
+        info = await actor.call(WaitReady())
+        question = CountCells(namespace=info.namespace, tokens=cells, cutter=FakeCutter())
+        assert await cache.call(question) == len(cells)
+    (parked,) = heard.of(("engine", "context", "parked"))
+    assert parked.measurements["kept_bytes"] > 0
+
+
+async def test_a_parked_model_can_be_unloaded_and_asked_what_it_does(
+    backend: FakeBackend, memory: Memory, bus: Bus, autojump_clock: MockClock
+) -> None:
+    async with opened(backend, memory, bus) as (rt, model):
+        await greedy(model)
+        await memory.fill(above_low=40_000)
+        (status,) = await rt.models()
+        assert (status.state, status.n_free_slots, status.n_live) == ("parked", N_SEQ, 0)
+        await rt.unload("fake")
+        assert backend.ledger.n_open("model") == 0
 
 
 async def test_the_ladder_of_the_host_climbs_in_order(

@@ -118,7 +118,10 @@ async def _console(opening: _Opening, load: str | None, interrupts: Interrupts) 
         desk = _desk(opening, runtime, loaded[0], bus, interrupts)
         if load is not None:
             await load_talk(desk, load)
-        return await go_on(desk)
+        try:
+            return await go_on(desk)
+        finally:
+            desk.feed.stop()  # nobody wants to see the end of every actor
 
 
 def _desk(opening: _Opening, runtime: Runtime, model: Model, bus: Bus, interrupts: Interrupts) -> Desk:

@@ -51,6 +51,11 @@ class MarkdownStream:
         self._drawn_s = 0.0
         self.live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
 
+    def start(self) -> None:
+        """Draw the status line: the turn may wait for others, or have much to read before it speaks."""
+        self.live.start()
+        self.live.update(self._picture(), refresh=True)
+
     def feed(self, piece: str) -> None:
         """Take a piece of the reply; redraw if that was not done just now."""
         self._rest += clean(piece)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from actorllama.cli.console.desk import Desk
 from actorllama.cli.console.settings import MAX_TOKENS, SETTINGS, sampling_of
 from actorllama.cli.console.talk import Exchange, Talk
+from actorllama.cli.failures import describe
 from actorllama.engine import TurnResult
 from actorllama.errors import ActorLlamaError
 from actorllama.runtime import SamplingOptions
@@ -34,7 +35,7 @@ async def take_turn(desk: Desk, talk: Talk, text: str, *, seed: int | None = Non
     chat = model.conversation(
         talk.system or None, messages=talk.messages, resume_key=talk.resume_key, **sampling
     )
-    await desk.keep(talk.asking(text))
+    await _keep(desk, talk.asking(text))
     talk = desk.talk  # under the name that it has by now
     said: list[str] = []
     result: TurnResult | None = None
@@ -50,9 +51,17 @@ async def take_turn(desk: Desk, talk: Talk, text: str, *, seed: int | None = Non
         except ActorLlamaError as error:
             failure = error
     desk.last = result or desk.last
-    await desk.keep(_after(talk, text, said, result, sampling.get("seed", 0)))
+    await _keep(desk, _after(talk, text, said, result, sampling.get("seed", 0)))
     if failure is not None:
         raise failure
+
+
+async def _keep(desk: Desk, talk: Talk) -> None:
+    """Keep a conversation; a full disk, or a home that cannot be written, is no reason not to talk."""
+    try:
+        await desk.keep(talk)
+    except OSError as error:
+        desk.front.note(f"(this conversation is not on disk: {describe(error)})")
 
 
 def _after(talk: Talk, text: str, said: list[str], result: TurnResult | None, seed: int) -> Talk:

@@ -67,7 +67,7 @@ class TerminalFront:
         """Draw a reply as it comes."""
         stream = MarkdownStream(console_for(sys.stdout), self._status)
         self._stream = stream
-        stream.live.start()
+        stream.start()
         try:
             yield stream.feed
         finally:

@@ -28,7 +28,7 @@ def test_a_blank_line_outside_of_code_settles_what_comes_before(text: str, n_set
 def test_the_reply_is_left_behind_whole_and_its_controls_are_not() -> None:
     out = io.StringIO()
     stream = MarkdownStream(Console(file=out, width=40, force_terminal=True), lambda: "status")
-    stream.live.start()
+    stream.start()
     for piece in ("# He", "ad\n\n", "* one\n* two\n\n", "en\x1b[31md"):
         stream.feed(piece)
     stream.finish()

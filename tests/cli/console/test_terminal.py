@@ -117,3 +117,62 @@ def test_no_color_means_no_escape_code_at_all() -> None:
         screen.type(b"/quit\n")
         assert screen.wait() == 0, screen.seen
     assert b"\x1b" not in screen.seen
+
+
+def test_ctrl_c_gives_a_waiting_turn_up_and_the_message_is_not_said() -> None:
+    with terminal("console") as screen:
+        screen.wait_for(PROMPT)
+        screen.type(b"/suspend model:demo\r")
+        screen.wait_for(b"lets its messages wait")
+        screen.wait_for(PROMPT)
+        screen.type(b"My name is Bob.\r")
+        screen.wait_for(b"\x1b[7m demo | chat-1")  # the place of the reply is drawn
+        screen.type(CTRL_C)
+        screen.wait_for(PROMPT)
+        screen.type(b"/resume model:demo\r")
+        screen.wait_for(b"goes on)")
+        screen.wait_for(PROMPT)
+        screen.type(b"/undo\r")
+        screen.wait_for(b"nothing was said yet")
+        screen.wait_for(PROMPT)
+        screen.type(CTRL_D)
+        assert screen.wait() == 0, screen.seen
+
+
+def test_python_is_a_prompt_of_its_own_and_ctrl_d_goes_back() -> None:
+    with terminal("console") as screen:
+        screen.wait_for(PROMPT)
+        screen.type(b"/py\r")
+        screen.wait_for(b">>>")
+        screen.type(b"for one in await rt.models():\r")
+        screen.wait_for(b"...")
+        screen.type(b"    names = [one.name] * 2\r")
+        screen.wait_for(PROMPT)
+        screen.type(b"\r")
+        screen.wait_for(b">>>")
+        screen.type(b"names\r")
+        screen.wait_for(b"['demo', 'demo']")
+        screen.wait_for(b">>>")
+        screen.type(b"print('be' + 'gun'); await trio.sleep_forever()\r")
+        screen.wait_for(b"begun")  # the terminal makes a signal of Ctrl-C again
+        screen.type(CTRL_C)
+        screen.wait_for(b">>>")
+        screen.type(CTRL_D)
+        screen.wait_for(PROMPT)
+        screen.type(CTRL_D)
+        assert screen.wait() == 0, screen.seen
+
+
+def test_events_appear_above_the_prompt() -> None:
+    with terminal("console") as screen:
+        screen.wait_for(PROMPT)
+        screen.type(b"/events engine.turn\r")
+        screen.wait_for(b"are shown")
+        screen.wait_for(PROMPT)
+        screen.type(b"/py model.name\r")  # binds the model, so that a task can use it later
+        screen.wait_for(PROMPT)
+        later = b"trio.lowlevel.spawn_system_task(model.complete, '1 2 3')"
+        screen.type(b"/py " + later + b"\r")
+        screen.wait_for(b"engine.turn.ended")  # before the next prompt, or above it
+        screen.type(b"/quit\r")
+        assert screen.wait() == 0, screen.seen
