@@ -17,7 +17,7 @@ from actorllama.engine.fit_check import fit_of
 from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.memory_messages import MemoryView
 from actorllama.engine.messages import Open
-from actorllama.engine.namespace import namespace_of, rounded
+from actorllama.engine.namespace import namespace_of, variant
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.verdict import Verdict, find_verdict
 from actorllama.errors import DecodeError, ModelLoadError, StateError
@@ -162,7 +162,7 @@ class LoadJob:
         namespace = namespace_of(model.facts, context.facts, spec.context_options, spec.backend.build_info())
         codec = spec.cache_options.disk_codec
         if codec_named(codec).is_lossy:
-            namespace = rounded(namespace, codec)
+            namespace = variant(namespace, codec)
         n_seq = context.facts.n_seq
         if n_seq not in self._verdicts:  # a context of a known size holds what the last one did
             self._verdicts[n_seq] = find_verdict(
@@ -174,6 +174,8 @@ class LoadJob:
                 directory=spec.verdict_dir,
             )
         verdict = self._verdicts[n_seq]
+        if verdict.pads_lone_rows:  # rows that are never alone are others than those that always are
+            namespace = variant(namespace, "never alone")
         self._opened = Open(model=model, context=context, namespace=namespace, verdict=verdict)
         return self._opened
 

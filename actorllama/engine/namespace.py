@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from actorllama.native import BuildInfo, ContextFacts, ContextOptions, ModelFacts
 
-__all__ = ["namespace_of", "rounded", "salted"]
+__all__ = ["namespace_of", "salted", "variant"]
 
 _VERSION = 2
 
@@ -48,6 +48,6 @@ def salted(namespace: str, salt: str) -> str:
     return blake2b(content, digest_size=16, person=b"ALtenant").hexdigest()
 
 
-def rounded(namespace: str, codec: str) -> str:
-    """Return the namespace of states whose rows a codec rounds: they never answer for whole ones."""
-    return blake2b(f"{namespace} {codec}".encode(), digest_size=16, person=b"ALrounded").hexdigest()
+def variant(namespace: str, how: str) -> str:
+    """Return the namespace of states that are computed or kept in another way."""
+    return blake2b(f"{namespace} {how}".encode(), digest_size=16, person=b"ALvariant").hexdigest()

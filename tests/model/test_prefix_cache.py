@@ -114,8 +114,10 @@ async def test_a_reused_beginning_brings_what_a_cold_run_brings(case: Case, mode
             for sampling in (GREEDY, SEEDED):
                 result = await take(model, prompt, sampling)
                 taken.append((result, prompt, sampling))
-    assert all(result.exactness == "exact" for result, _, _ in taken) or case.flash_attention or (
-        case.layout == "shared"
+    assert (
+        all(result.exactness == "exact" for result, _, _ in taken)
+        or case.flash_attention
+        or (case.layout == "shared")
     )
     if case.is_cut:  # a memory that is not goes on from where it was left, and from nowhere else
         assert all(result.usage.n_cached >= 16 for result, prompt, _ in taken if prompt != OTHER)

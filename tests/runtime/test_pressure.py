@@ -144,9 +144,7 @@ async def test_what_the_cache_lacks_is_saved_before_the_context_goes(
         first = await greedy(model)  # shorter than a block: nobody kept anything of it
         await memory.fill(above_low=40_000)
         assert await state_of(model) == "parked"
-        cells = (*backend.language.tokenize(PROMPT, add_special=True, parse_special=False), *first.tokens)[
-            :-1
-        ]
+        cells = first.lineage[:-1]
         actor, cache = rt.system.whereis(model_name("fake")), rt.system.whereis(CACHE_NAME)
         assert actor is not None
         assert cache is not None
