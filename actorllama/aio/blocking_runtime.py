@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from actorllama.aio.portal import Portal
 from actorllama.config import Config
 from actorllama.engine import EngineHost, ModelGauges, ModelStatus
 from actorllama.native import Backend, BuildInfo
+from actorllama.native.memory import MemorySource
 from actorllama.runtime import LoadOptions, Model
 from actorllama.telemetry import Bus
 
@@ -87,6 +88,7 @@ def open_blocking_runtime(
     state_dir: str | Path | None = None,
     make_host: Callable[[], EngineHost] = EngineHost,
     runner: NativeRunner = run_in_thread,
+    memory_sources: Sequence[MemorySource] | None = None,
 ) -> Generator[BlockingRuntime, None, None]:
     """Open a runtime; leaving the block stops every model in order and frees all memory.
 
@@ -97,6 +99,7 @@ def open_blocking_runtime(
         state_dir: Directory where kept turns outlive the process.
         make_host: As for the trio face.
         runner: As for the trio face.
+        memory_sources: Who says how much memory is used; as for the trio face.
 
     Yields:
         The runtime.
@@ -114,6 +117,7 @@ def open_blocking_runtime(
         state_dir=state_dir,
         make_host=make_host,
         runner=runner,
+        memory_sources=memory_sources,
     )
     portal = Portal(open_trio, inbox)
     portal.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from actorllama.aio.waiting import wait_through, wait_until
 from actorllama.config import Config
 from actorllama.engine import EngineHost, ModelGauges, ModelStatus
 from actorllama.native import Backend, BuildInfo
+from actorllama.native.memory import MemorySource
 from actorllama.runtime import LoadOptions, Model
 from actorllama.telemetry import Bus
 
@@ -90,6 +91,7 @@ async def open_runtime(
     state_dir: str | Path | None = None,
     make_host: Callable[[], EngineHost] = EngineHost,
     runner: NativeRunner = run_in_thread,
+    memory_sources: Sequence[MemorySource] | None = None,
 ) -> AsyncGenerator[AsyncRuntime, None]:
     """Open a runtime; leaving the block stops every model in order and frees all memory.
 
@@ -102,6 +104,7 @@ async def open_runtime(
         state_dir: Directory where kept turns outlive the process.
         make_host: As for the trio face.
         runner: As for the trio face.
+        memory_sources: Who says how much memory is used; as for the trio face.
 
     Yields:
         The runtime.
@@ -119,6 +122,7 @@ async def open_runtime(
         state_dir=state_dir,
         make_host=make_host,
         runner=runner,
+        memory_sources=memory_sources,
     )
     portal = Portal(open_trio, LoopInbox(loop))
     if mode == "guest":

@@ -15,7 +15,6 @@ from tests.aio.aio_rig import open_model, run
 # What lives on the trio side and is of no use elsewhere.
 TRIO_ONLY = {
     "Runtime": {"backend", "host", "system"},
-    "open_runtime": {"memory_sources"},
     "Turn": {"divert", "finish", "window"},
 }
 PAIRS = [
@@ -57,8 +56,7 @@ def test_a_verb_takes_what_it_takes_under_trio(trio_face: type, face: type) -> N
 @pytest.mark.parametrize("opener", [aio.open_runtime, aio.open_blocking_runtime])
 def test_a_runtime_is_opened_with_the_same_options(opener: object) -> None:
     options = [one for one in parameters_of(opener) if one[0] != "mode"]
-    under_trio = parameters_of(actorllama.open_runtime)
-    assert options == [one for one in under_trio if one[0] not in TRIO_ONLY["open_runtime"]]
+    assert options == parameters_of(actorllama.open_runtime)
 
 
 def test_a_conversation_is_held_as_under_trio(backend: FakeBackend) -> None:
