@@ -53,6 +53,7 @@ class TurnTaker:
         self.system = system
         self.next_turn_id = next_turn_id
         self.cache_salt = cache_salt
+        self._told_by = system.whereis(model_name(name))
 
     async def take(self, request: TurnRequest, timeout_s: float | None) -> TurnResult:
         """Take a turn within so many seconds.
@@ -125,12 +126,15 @@ class TurnTaker:
 
     async def current_info(self) -> ModelInfo:
         """Return what requests are checked against; ask again if the model was rebuilt meanwhile."""
-        if self.info.vocabulary.is_closed:
+        now = self.system.whereis(model_name(self.name))
+        # A vocabulary is closed some time after the death of who opened it: being open says too little.
+        if now is None or now is not self._told_by or self.info.vocabulary.is_closed:
             ref = await self.ref()
             try:
                 self.info = await ref.call(WaitReady(), timeout_s=math.inf)
             except ActorExited as exc:
                 raise ModelUnavailable(model=self.name, reason=_why(exc)) from exc
+            self._told_by = ref
         return self.info
 
     async def ref(self) -> Ref:

@@ -336,10 +336,13 @@ def test_ctrl_c_in_a_script_cancels_the_turn_and_leaves_cleanly() -> None:
         "    model = rt.load('fake', 'x.gguf', n_seq=1, ctx_per_seq=128)\n"
         "    try:\n"
         "        with model.stream('hello', temperature=0.0) as turn:\n"
+        "            while not gate.is_entered:\n"
+        "                pass\n"
         "            print('reading', flush=True)\n"
         "            for piece in turn:\n"
         "                pass\n"
         "    except KeyboardInterrupt:\n"
+        "        gate.release()\n"
         "        while model.status().n_free_slots < 1:\n"
         "            pass\n"
         "        print('interrupted')\n"
@@ -352,5 +355,8 @@ def test_ctrl_c_in_a_script_cancels_the_turn_and_leaves_cleanly() -> None:
         assert script.stdout is not None
         assert script.stdout.readline() == "reading\n"
         script.send_signal(signal.SIGINT)
-        out, _ = script.communicate(timeout=60)
+        try:
+            out, _ = script.communicate(timeout=60)
+        finally:
+            script.kill()  # what hangs shall fail the test, not hang it
     assert (script.returncode, out) == (0, "interrupted\n['MainThread']\n")

@@ -137,7 +137,7 @@ def _desk(opening: _Opening, runtime: Runtime, model: Model, bus: Bus, interrupt
         store=store,
         session=Session.of(talk),
         feed=EventFeed(bus, front.show),
-        saves_all=is_terminal,
+        saves_all=front.is_terminal,
     )
     if terminal is not None:
         _equip(terminal, desk, opening.state_dir)

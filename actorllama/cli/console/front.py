@@ -17,10 +17,8 @@ class Front(Protocol):
     Owner: the console's one task; ``wake`` may come from the signal's.
     """
 
-    @property
-    def is_terminal(self) -> bool:
-        """Whether a person sits there."""
-        ...
+    is_terminal: bool
+    """Whether a person sits there."""
 
     async def read(self, *, is_python: bool = False, is_more: bool = False) -> str | Leave:
         """Wait for a line, or for several that belong together.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 
@@ -17,10 +18,9 @@ class PlainFront:
     Owner: the console's one task.
     """
 
-    is_terminal = False
-
     def __init__(self, descriptor: int = 0) -> None:
-        """Read from a descriptor; standard input by default."""
+        """Read from a descriptor; standard input by default, which may be a terminal without colours."""
+        self.is_terminal = descriptor == 0 and sys.stdin.isatty()
         self._lines = PipeLines(descriptor)
         self._is_in_line = False
 

@@ -23,10 +23,9 @@ class TerminalFront:
     Owner: the console's one task.
     """
 
-    is_terminal = True
-
     def __init__(self) -> None:
         """Begin blank; ``equip`` gives it what it needs to read and to tell."""
+        self.is_terminal = True
         self._keyboard: Keyboard | None = None
         self._status: Callable[[], str] = str
         self._stream: MarkdownStream | None = None

@@ -114,6 +114,8 @@ def test_no_color_means_no_escape_code_at_all() -> None:
         screen.wait_for(b"> ")
         screen.type(b"What is 2 + 3?\n")
         screen.wait_for(b"> ")
+        screen.type(CTRL_C)
+        screen.wait_for(b"> ")
         screen.type(b"/quit\n")
         assert screen.wait() == 0, screen.seen
     assert b"\x1b" not in screen.seen
