@@ -113,7 +113,9 @@ async def test_a_kill_aborts_the_step_under_way(backend: FakeBackend) -> None:
         await wait_until(lambda: backend.ledger.n_open("context") == 1)
 
 
-async def test_right_after_a_kill_a_request_is_checked_against_the_rebuilt_model(backend: FakeBackend) -> None:
+async def test_right_after_a_kill_a_request_is_checked_against_the_rebuilt_model(
+    backend: FakeBackend,
+) -> None:
     async with open_model(backend) as (rt, model):
         before = model._taker.info
         ref = rt.system.whereis(model_name("fake"))
