@@ -61,7 +61,8 @@ async def events_of(
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Keep a runtime open as long as the service runs."""
-    async with aio.open_runtime() as rt:
+    # As a guest of the server's loop: one thread less that takes turns at the interpreter.
+    async with aio.open_runtime(mode="guest") as rt:
         app.state.model = await rt.load("demo", n_seq=8, n_threads=1)
         yield
 

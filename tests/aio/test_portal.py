@@ -143,17 +143,19 @@ def test_cancelling_a_load_leaves_nothing_behind(backend: FakeBackend, mode: Mod
 
 
 def test_a_load_whose_caller_was_cancelled_as_it_was_done_is_undone(backend: FakeBackend) -> None:
+    gate = backend.faults.hold_load()
+
     async def main() -> None:
         async with open_runtime(backend=backend) as rt:
             loading = asyncio.create_task(rt.load("fake", "x.gguf", n_seq=1, ctx_per_seq=CTX))
-            bridge = rt._bridge
-            await asyncio.sleep(0)
-            (job,) = list(bridge.portal._jobs)
+            await wait_until(lambda: gate.is_entered)
+            (job,) = list(rt._portal._jobs)
 
             def cancel() -> None:
                 loading.cancel()  # between the job's end and the task's next step
 
             job.watchers.append(cancel)
+            gate.release()
             with pytest.raises(asyncio.CancelledError):
                 await loading
             assert await rt.models() == ()

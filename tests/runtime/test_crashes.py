@@ -113,6 +113,19 @@ async def test_a_kill_aborts_the_step_under_way(backend: FakeBackend) -> None:
         await wait_until(lambda: backend.ledger.n_open("context") == 1)
 
 
+async def test_right_after_a_kill_a_request_is_checked_against_the_rebuilt_model(
+    backend: FakeBackend,
+) -> None:
+    async with open_model(backend) as (rt, model):
+        before = model._taker.info
+        ref = rt.system.whereis(model_name("fake"))
+        assert ref is not None
+        rt.system.kill(ref, why="test")
+        assert not before.vocabulary.is_closed, "it will be, at any moment"
+        assert (await greedy(model, "hello")).tokens == expected(backend, "hello", max_tokens=12).tokens
+        assert model._taker.info is not before
+
+
 async def test_a_killed_stream_ends_with_the_reason(backend: FakeBackend) -> None:
     gate = backend.faults.hold_decode(nth=4)
     async with open_model(backend) as (rt, model):
