@@ -34,9 +34,9 @@ PATIENCE_S = 5.0
 
 
 @asynccontextmanager
-async def open_tree(backend: FakeBackend, **engine: int) -> AsyncGenerator[Runtime, None]:
+async def open_tree(backend: FakeBackend, *, n_reuse: int = 32) -> AsyncGenerator[Runtime, None]:
     """Open a runtime whose host steps in a task, and insist that it gives everything back."""
-    config = Config(engine=EngineOptions(n_mixed=6, **engine))
+    config = Config(engine=EngineOptions(n_mixed=6, n_reuse=n_reuse))
     async with (
         trio.open_nursery() as nursery,
         open_runtime(config, backend=backend, make_host=lambda: InlineHost(nursery), runner=run_inline) as rt,

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorllama.errors import StateError
-from actorllama.native.state_blocks import StateParts, join_state, joined_bytes, split_state
+from actorllama.native import StateParts
+from actorllama.native.state_blocks import join_state, joined_bytes, split_state
 from actorllama.native.state_layout import read_state
 from actorllama.native.state_part import float_rows, read_part
 from actorllama.native.state_reader import SectionKind

@@ -12,9 +12,8 @@ from typing import cast
 import trio
 from attrs import define, evolve
 
-from actorllama.actors import Context, InitOutcome, Ref, open_system
+from actorllama.actors import Context, InitOutcome, NoReply, Outcome, Ready, Ref, open_system
 from actorllama.actors import Server as Actor
-from actorllama.actors.server import NoReply, Outcome, Ready
 from actorllama.engine import CacheActor, FindSnapshot, KeepCells, ReadCacheStatistics
 from actorllama.engine.cache_messages import (
     CountCells,

@@ -41,9 +41,9 @@ def test_of_equals_the_sequence_that_was_free_for_longest_goes_next() -> None:
     for seq_id in [pool.lease() for _ in range(3)][::-1]:
         pool.release(seq_id)
 
-    assert pool.free_ids == (2, 1, 0)
+    assert list(pool.free_ids) == [2, 1, 0]
     assert pool.lease() == 2
-    assert pool.free_ids == (1, 0)
+    assert list(pool.free_ids) == [1, 0]
 
 
 def test_a_free_sequence_can_be_asked_for() -> None:

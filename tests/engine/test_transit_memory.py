@@ -33,9 +33,9 @@ def test_beyond_the_limit_and_for_little_memory_is_fresh() -> None:
 def test_of_what_nobody_has_only_the_spare_part_is_kept() -> None:
     memory = TransitMemory(limit_bytes=8 * MIB, spare_bytes=MIB)
     states = [memory.take(MIB) for _ in range(6)]
-    for state in states:
-        state[:] = b"\1" * MIB
-    del states, state
+    for index in range(len(states)):
+        states[index][:] = b"\1" * MIB
+    del states
     _held = memory.take(MIB)
     assert memory._arena is not None
     facts = memory._arena.statistics()

@@ -104,7 +104,7 @@ def test_other_terms_are_another_question(model: NativeModel, tmp_path: Path) ->
         answer(checks=[]),
         answer(checks={}),
         answer(checks=[7]),
-        answer(checks=[{}]),
+        answer(checks=[dict[str, str]()]),
         answer(checks=[{"name": "a", "passed": 1, "detail": "", "decides": "exact"}]),
         answer(checks=[{"name": "a", "passed": True, "detail": "", "decides": "best"}]),
         " " * (1 << 17),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import TypedDict, Unpack
 
 import trio
 
@@ -18,9 +19,19 @@ N_SEQ = 2
 CTX = 128
 
 
+class EngineNumbers(TypedDict, total=False):
+    """The engine's options that tests here set."""
+
+    queue_capacity: int
+    stream_window: int
+    n_mixed: int
+    n_reuse: int
+    max_restarts: int
+
+
 @asynccontextmanager
 async def open_model(
-    backend: FakeBackend, *, n_seq: int = N_SEQ, bus: Bus | None = None, **engine: int
+    backend: FakeBackend, *, n_seq: int = N_SEQ, bus: Bus | None = None, **engine: Unpack[EngineNumbers]
 ) -> AsyncGenerator[tuple[Runtime, Model], None]:
     """Open a runtime with one model."""
     config = Config(engine=EngineOptions(**engine))
