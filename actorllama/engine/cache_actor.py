@@ -51,6 +51,7 @@ from actorllama.kvcache import (
     CacheOptions,
     DiskTier,
     Found,
+    PrefixHit,
     PutReport,
     RamTier,
     Snapshot,
@@ -258,13 +259,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if any(_begins_alike(message, question) for message in before):
             self._deferred.append((question, n_before))
             return
-        hit = self._store.index.longest_prefix(
-            question.namespace,
-            question.tokens,
-            block_tokens=self._options.block_tokens,
-            needs_boundary=question.cutter.needs_boundary,
-            needs_blocks=question.cutter.has_blocks,
-        )
+        hit = self._longest_prefix(question, question.tokens)
         if hit is None or hit.n_cells < question.n_least:
             self._answer(question, None)
             return
@@ -309,14 +304,18 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         """Say how much of a sequence is saved, once nothing of it can still be on its way."""
         while self._counting and not self._to_split:
             question, caller = self._counting.popleft()
-            hit = self._store.index.longest_prefix(
-                question.namespace,
-                (*question.tokens, 0),  # a hit has fewer tokens than what it begins
-                block_tokens=self._options.block_tokens,
-                needs_boundary=question.cutter.needs_boundary,
-                needs_blocks=question.cutter.has_blocks,
-            )
+            # A hit has fewer tokens than what it begins.
+            hit = self._longest_prefix(question, (*question.tokens, 0))
             caller.reply(hit.n_cells if hit is not None else 0)
+
+    def _longest_prefix(self, question: FindPrefix | CountCells, tokens: tuple[int, ...]) -> PrefixHit | None:
+        return self._store.index.longest_prefix(
+            question.namespace,
+            tokens,
+            block_tokens=self._options.block_tokens,
+            needs_boundary=question.cutter.needs_boundary,
+            needs_blocks=question.cutter.has_blocks,
+        )
 
     async def _find_snapshot(self, key: str) -> Found | None:
         waiting = self._splitting.get(key)
@@ -335,9 +334,8 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             await self._done(job, job.run())
             return
         ref = self._context.ref
-        handed = [
-            job
-        ]  # taken out once: what is left of a dead child would hold its states until a collection
+        # Taken out once: what is left of a dead child would hold its states until a collection.
+        handed = [job]
         child = await self._context.start(lambda: Worker(handed.pop(), ref.info_nowait))
         self._children[child] = job
 

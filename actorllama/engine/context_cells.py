@@ -171,18 +171,12 @@ class ContextCells:
         taken.n_offered = n_restored
         return 0
 
-    def release(self, taken: TakenTurn, end: TurnEnd) -> None:
-        """Take a sequence back, and remember what it holds."""
+    def release(self, taken: TakenTurn, end: TurnEnd, lineage: tuple[int, ...]) -> None:
+        """Take a sequence back, and remember what it holds: the first of the turn's marked tokens."""
         self._slots.release(end.seq_id)
         request = taken.message.request
-        tokens = self.lineage(request, end)[: end.n_cells]
-        prefix = self._prefix(tokens, request)
+        prefix = self._prefix(lineage[: end.n_cells], request)
         self._live.hold(end.seq_id, HeldCells(prefix=prefix, namespace=self.namespace_of(request)))
-
-    @staticmethod
-    def lineage(request: TurnRequest, end: TurnEnd) -> tuple[int, ...]:
-        """Mark the tokens of a turn that has ended, as they were computed."""
-        return computed(request.prompt, request.past, n_restored=end.n_restored, reply=end.tokens)
 
     def save_from(self, taken: TakenTurn) -> int | None:
         """Say from how many cells on a turn's end is worth saving: one block more than was there before."""
@@ -192,18 +186,24 @@ class ContextCells:
             return max(self._n_reuse, taken.n_offered + self._n_reuse)
         return (taken.n_offered // self._block_tokens + 1) * self._block_tokens
 
-    def kept_turn(self, taken: TakenTurn, end: TurnEnd, kept: KeptState, *, created_s: float) -> KeepCells:
-        """Describe what a turn leaves to the cache."""
-        request = taken.message.request
-        tokens = self.lineage(request, end)
-        cells = tokens[: end.n_cells]
-        message = self._kept(request, cells, kept)
+    def kept_turn(
+        self,
+        taken: TakenTurn,
+        end: TurnEnd,
+        kept: KeptState,
+        *,
+        lineage: tuple[int, ...],
+        created_s: float,
+    ) -> KeepCells:
+        """Describe what a turn leaves to the cache; ``lineage`` are its marked tokens."""
+        cells = lineage[: end.n_cells]
+        message = self._kept(taken.message.request, cells, kept)
         if kept.record is None:
             return message
         has_boundary = self.needs_boundary or len(cells) % self._block_tokens > 0
         snapshot = Snapshot(
             namespace=message.namespace,
-            tokens=tokens,
+            tokens=lineage,
             n_prompt=end.n_prompt,
             sampler=kept.record,
             block_tokens=self._block_tokens,

@@ -13,6 +13,7 @@ from actorllama.engine.commands import CancelTurn, CaptureCells, Command, StartT
 from actorllama.engine.context_cells import ContextCells
 from actorllama.engine.gauges import DeskReadings
 from actorllama.engine.idle_cells import IdleCells
+from actorllama.engine.lineage import computed
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.reports import CapturedCells, StepReport, TurnEnd
 from actorllama.engine.request import TurnRequest
@@ -345,27 +346,28 @@ class TurnDesk:
     def _end(self, end: TurnEnd) -> None:
         taken = self._running.pop(end.turn_id)
         self._ledger.end(end)
-        self._cells.release(taken, end)
+        request = taken.message.request
+        lineage = computed(request.prompt, request.past, n_restored=end.n_restored, reply=end.tokens)
+        self._cells.release(taken, end, lineage)
         for follower in self._queue:
             if follower.leader == end.turn_id and follower.phase == "following":
                 follower.phase, follower.leader = "new", None
         if end.finish_reason in ("cancelled", "error"):
             self.n_cancelled += 1
-            self._save(taken, end)
+            self._save(taken, end, lineage)
             reason = end.cancel_reason if end.error is None else str(end.error)
             error = end.error or TurnCancelled(turn_id=end.turn_id, reason=reason)
             self._news.failed(end, taken, reason, error)
             taken.caller.reply_error(error)
             return
-        request = taken.message.request
         result = result_of(
             end,
             model=self._spec.name,
             seed=request.sampling.seed,
             taken_at_s=taken.taken_at_s,
             exactness=self._level(request, end),
-            lineage=self._cells.lineage(request, end),
-            resume_key=self._save(taken, end),
+            lineage=lineage,
+            resume_key=self._save(taken, end, lineage),
         )
         self._news.ended(result, request)
         taken.caller.reply(result)
@@ -376,10 +378,10 @@ class TurnDesk:
             return "lossy"  # these cells, or those that they went on from, may have come from the disk
         return "recomputed" if end.n_restored < request.n_past else self._exactness
 
-    def _save(self, taken: TakenTurn, end: TurnEnd) -> str | None:
+    def _save(self, taken: TakenTurn, end: TurnEnd, lineage: tuple[int, ...]) -> str | None:
         """Hand what the turn computed to the cache; return the key of a turn that was kept."""
         if end.kept is None:
             return None
-        message = self._cells.kept_turn(taken, end, end.kept, created_s=time())
+        message = self._cells.kept_turn(taken, end, end.kept, lineage=lineage, created_s=time())
         self._keep(message)
         return None if message.snapshot is None else message.snapshot.key
