@@ -58,7 +58,7 @@ from actorllama.kvcache.eviction import Candidate, plan_eviction
 from actorllama.kvcache.file_head import FileHead
 from actorllama.kvcache.file_system import FileFacts, FileSystem
 from actorllama.kvcache.header import FORMAT_VERSION, HEADER_BYTES, SECTIONS, Buffer
-from actorllama.kvcache.hit import Found, Hit, Kept
+from actorllama.kvcache.hit import Found, Kept
 from actorllama.kvcache.jobs import ReadJob, WriteJob
 from actorllama.kvcache.lineage import Lineage
 from actorllama.kvcache.options import CacheOptions
@@ -108,7 +108,6 @@ __all__ = [
     "FileHead",
     "FileSystem",
     "Found",
-    "Hit",
     "How",
     "Kept",
     "KnownFile",

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from actorllama.errors import CacheError
 from actorllama.kvcache.directory import Directory, KnownFile
-from actorllama.kvcache.eviction import Candidate, plan_eviction
+from actorllama.kvcache.reserve import plan_files
 
 __all__ = ["Cleared", "clear", "plan_down_to"]
 
@@ -40,13 +40,9 @@ def plan_down_to(files: Iterable[KnownFile], *, used_bytes: int, limit_bytes: in
     Returns:
         What is quarantined first, then what was used longest ago: all of it where that is not enough.
     """
-    by_path = {one.path: one for one in files if one.owner is None}
-    candidates = [
-        Candidate(key=path, n_bytes=one.n_bytes, rank=(one.kind != "quarantined", one.used_ns))
-        for path, one in by_path.items()
-    ]
-    plan = plan_eviction(candidates, needed_bytes=used_bytes - limit_bytes)
-    return tuple(by_path.values()) if plan is None else tuple(by_path[one.key] for one in plan)
+    may_go = tuple(one for one in files if one.owner is None)
+    plan = plan_files(may_go, needed_bytes=used_bytes - limit_bytes)
+    return may_go if plan is None else plan
 
 
 def clear(

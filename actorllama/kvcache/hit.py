@@ -6,9 +6,8 @@ from attrs import field, frozen
 
 from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.prefix_index import TierName
-from actorllama.kvcache.snapshot import Snapshot
 
-__all__ = ["Found", "Hit", "Kept"]
+__all__ = ["Found", "Kept"]
 
 
 @frozen(kw_only=True)
@@ -16,14 +15,6 @@ class Found:
     """An entry that was found, and where."""
 
     entry: StoredEntry
-    tier: TierName
-
-
-@frozen(kw_only=True)
-class Hit:
-    """A snapshot that was found, and where."""
-
-    snapshot: Snapshot
     tier: TierName
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import frozen
 
@@ -13,7 +13,7 @@ from actorllama.kvcache.eviction import Candidate, plan_eviction
 from actorllama.kvcache.layout import temporary_name
 from actorllama.kvcache.sweep import sweep
 
-__all__ = ["Limits", "reserve"]
+__all__ = ["Limits", "plan_files", "reserve"]
 
 _N_ROUNDS = 3  # a plan is made again if a victim was used meanwhile, but not for ever
 
@@ -99,18 +99,26 @@ def _plan(directory: Directory, n_bytes: int, limit_bytes: int) -> list[KnownFil
     needed_bytes = directory.used_bytes + n_bytes - limit_bytes
     if needed_bytes <= 0:
         return []
-    by_path = {one.path: one for one in directory.known() if one.owner is None}
-    plan = plan_eviction(
-        (
-            # What is quarantined goes before anything that may still serve.
-            Candidate(key=path, n_bytes=one.n_bytes, rank=(one.kind != "quarantined", one.used_ns))
-            for path, one in by_path.items()
-        ),
-        needed_bytes=needed_bytes,
-    )
+    plan = plan_files(directory.known(), needed_bytes=needed_bytes)
     if plan is None:
         raise TierFull(tier="disk", needed_bytes=n_bytes, limit_bytes=limit_bytes)
-    return [by_path[victim.key] for victim in plan]
+    return list(plan)
+
+
+def plan_files(files: Iterable[KnownFile], *, needed_bytes: int) -> tuple[KnownFile, ...] | None:
+    """Choose files that go so that bytes come free; unfinished files never do.
+
+    Returns:
+        What is quarantined first, for it serves nobody, then what was used longest ago; ``None`` if all of it
+        is not enough.
+    """
+    by_path = {one.path: one for one in files if one.owner is None}
+    candidates = (
+        Candidate(key=path, n_bytes=one.n_bytes, rank=(one.kind != "quarantined", one.used_ns))
+        for path, one in by_path.items()
+    )
+    plan = plan_eviction(candidates, needed_bytes=needed_bytes)
+    return None if plan is None else tuple(by_path[victim.key] for victim in plan)
 
 
 def _is_unchanged(directory: Directory, one: KnownFile) -> bool:
