@@ -11,13 +11,13 @@ from attrs import evolve
 
 from actorllama.cli.bench_codec import command as codec
 from actorllama.cli.bench_conversation import command as conversation
-from actorllama.cli.bench_cost import Report, with_cost
+from actorllama.cli.bench_cost import with_cost
 from actorllama.cli.bench_eviction import command as eviction
+from actorllama.cli.bench_run import LinesReport, measure, tell_lines
 from actorllama.cli.bench_warm import command as warm
 from actorllama.cli.examples import examples
-from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.parameters import JSON, model_path_from
-from actorllama.cli.screen import note, say, say_json
+from actorllama.cli.screen import note
 from actorllama.errors import RequestError
 from actorllama.native import ContextOptions
 
@@ -132,7 +132,7 @@ def decode(
     if path is None:
         options = evolve(options, model=_shape_path(label))
 
-    async def measure() -> Report:
+    async def with_its_cost() -> LinesReport:
         report = await run_decode_bench(options, note)
         return (
             await with_cost(report, options.model, label, n_seq=n_seq, n_threads=n_threads)
@@ -140,7 +140,7 @@ def decode(
             else report
         )
 
-    return _measure(measure, as_json=as_json)
+    return _measure(with_its_cost, as_json=as_json)
 
 
 @command.command(
@@ -224,19 +224,10 @@ def actors(*, as_json: bool) -> int:
     return _measure(lambda: run_actors_bench(on_progress=note), as_json=as_json)
 
 
-def _measure(work: Callable[[], Awaitable[Report]], *, as_json: bool) -> int:
-    async def watched(interrupts: Interrupts) -> tuple[Report | None, int]:
-        report: Report | None = None
-        with interrupts.stopping():
-            report = await work()
-        return report, interrupts.exit_code
-
-    report, code = run_interruptible(watched)
-    if report is not None and as_json:
-        say_json(report.to_json())
-    elif report is not None:
-        for line in report.lines():
-            say(line)
+def _measure(work: Callable[[], Awaitable[LinesReport]], *, as_json: bool) -> int:
+    report, code = measure(work)
+    if report is not None:
+        tell_lines(report, as_json=as_json)
     return code
 
 

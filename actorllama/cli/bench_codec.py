@@ -6,11 +6,11 @@ from typing import Final
 
 import click
 
+from actorllama.cli.bench_run import measure, tell_table
 from actorllama.cli.examples import examples
-from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.model_summary import summarise
 from actorllama.cli.parameters import JSON, model_path_from
-from actorllama.cli.screen import note, say, say_json, say_table
+from actorllama.cli.screen import note
 from actorllama.demo import model_path
 
 __all__ = ["command"]
@@ -66,7 +66,6 @@ def command(
     saved: lossless codecs must be exactly 0, and the exit code is 1 if one is not.
     """
     from actorllama.bench.codec import CodecBenchOptions, run_codec_bench
-    from actorllama.bench.codec_report import CodecReport
 
     path = model_path_from(model)
     if path is not None:
@@ -81,20 +80,8 @@ def command(
         seed=seed,
     )
 
-    async def watched(interrupts: Interrupts) -> tuple[CodecReport | None, int]:
-        report: CodecReport | None = None
-        with interrupts.stopping():
-            report = await run_codec_bench(options, note)
-        return report, interrupts.exit_code
-
-    report, code = run_interruptible(watched)
+    report, code = measure(lambda: run_codec_bench(options, note))
     if report is None:
         return code
-    if as_json:
-        say_json(report.to_json())
-    else:
-        say(report.headline())
-        say_table(*report.table())
-        for line in report.notes():
-            say(line)
+    tell_table(report, as_json=as_json)
     return code or int(bool(report.not_exact))

@@ -6,11 +6,11 @@ from typing import Final
 
 import click
 
+from actorllama.cli.bench_run import measure, tell_lines
 from actorllama.cli.bench_target import TARGET, target_from
 from actorllama.cli.examples import examples
-from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.parameters import JSON
-from actorllama.cli.screen import note, say, say_json
+from actorllama.cli.screen import note
 
 __all__ = ["command"]
 
@@ -59,7 +59,7 @@ def command(
     tokens computed against those that were new; measured is the time to the first token.
     """
     from actorllama.bench.conversation import run_conversation_bench
-    from actorllama.bench.conversation_report import ConversationBenchOptions, ConversationReport
+    from actorllama.bench.conversation_report import ConversationBenchOptions
 
     target = target_from(model, shape)
     options = ConversationBenchOptions(
@@ -75,16 +75,7 @@ def command(
         n_threads=n_threads,
     )
 
-    async def watched(interrupts: Interrupts) -> tuple[ConversationReport | None, int]:
-        report: ConversationReport | None = None
-        with interrupts.stopping():
-            report = await run_conversation_bench(options, note)
-        return report, interrupts.exit_code
-
-    report, code = run_interruptible(watched)
-    if report is not None and as_json:
-        say_json(report.to_json())
-    elif report is not None:
-        for line in report.lines():
-            say(line)
+    report, code = measure(lambda: run_conversation_bench(options, note))
+    if report is not None:
+        tell_lines(report, as_json=as_json)
     return code

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from attrs import frozen
 
+from actorllama.cli.bench_run import LinesReport
 from actorllama.cli.screen import note
 from actorllama.errors import ActorLlamaError
 from actorllama.native import ContextOptions
 
-__all__ = ["Report", "with_cost"]
+__all__ = ["with_cost"]
 
 _LENGTH: Final = 512
 _N_TOKENS: Final = 16
@@ -19,22 +20,10 @@ _N_ROUNDS: Final = 3
 _BUDGET_S: Final = 4.0
 
 
-class Report(Protocol):
-    """What every bench gives."""
-
-    def to_json(self) -> dict[str, object]:
-        """Give it as plain values."""
-        ...
-
-    def lines(self) -> list[str]:
-        """Give it as a person reads it."""
-        ...
-
-
 @frozen(kw_only=True)
 class _WithCost:
-    report: Report
-    cost: Report
+    report: LinesReport
+    cost: LinesReport
 
     def to_json(self) -> dict[str, object]:
         return {**self.report.to_json(), "exact_cost": self.cost.to_json()}
@@ -43,7 +32,9 @@ class _WithCost:
         return [*self.report.lines(), *self.cost.lines()]
 
 
-async def with_cost(report: Report, model: Path, label: str, *, n_seq: int, n_threads: int) -> Report:
+async def with_cost(
+    report: LinesReport, model: Path, label: str, *, n_seq: int, n_threads: int
+) -> LinesReport:
     """Measure the cost for a few seconds and add it; where it cannot be measured, say so and add nothing."""
     from actorllama.bench import CostOptions, run_exactness_cost
 

@@ -6,11 +6,11 @@ from typing import Final
 
 import click
 
+from actorllama.cli.bench_run import measure, tell_table
 from actorllama.cli.bench_target import TARGET, target_from
 from actorllama.cli.examples import examples
-from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.parameters import JSON
-from actorllama.cli.screen import note, say, say_json, say_table
+from actorllama.cli.screen import note
 
 __all__ = ["command"]
 
@@ -77,7 +77,6 @@ def command(
     """
     from actorllama.bench.warm import run_warm_bench
     from actorllama.bench.warm_options import WARM_SOURCES, WarmBenchOptions
-    from actorllama.bench.warm_report import WarmReport
 
     target = target_from(model, shape)
     options = WarmBenchOptions(
@@ -92,20 +91,8 @@ def command(
         n_threads=n_threads,
     )
 
-    async def watched(interrupts: Interrupts) -> tuple[WarmReport | None, int]:
-        report: WarmReport | None = None
-        with interrupts.stopping():
-            report = await run_warm_bench(options, note)
-        return report, interrupts.exit_code
-
-    report, code = run_interruptible(watched)
+    report, code = measure(lambda: run_warm_bench(options, note))
     if report is None:
         return code
-    if as_json:
-        say_json(report.to_json())
-    else:
-        say(report.headline())
-        say_table(*report.table())
-        for line in report.notes():
-            say(line)
+    tell_table(report, as_json=as_json)
     return code or int(any(case.error is not None for case in report.cases))
