@@ -42,7 +42,7 @@ class BlockingTurn:
         return self._reader.job.has_value
 
     def __iter__(self) -> Self:
-        """Give text as it comes; what piled up while the reader was away comes in one piece."""
+        """Give text as it comes; a piece is what came since the last one, the text of one token or more."""
         return self
 
     def __next__(self) -> TextPiece:

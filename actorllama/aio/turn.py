@@ -44,7 +44,7 @@ class AsyncTurn:
         return self._reader.job.has_value
 
     def __aiter__(self) -> Self:
-        """Give text as it comes; what piled up while the reader was away comes in one piece."""
+        """Give text as it comes; a piece is what came since the last one, the text of one token or more."""
         return self
 
     async def __anext__(self) -> TextPiece:

@@ -12,13 +12,13 @@ from actorllama.engine.batch import LentRow, build_batch
 from actorllama.engine.cells import SequenceCells
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, GrantCredit, StartTurn
 from actorllama.engine.live_turn import LiveTurn
+from actorllama.engine.pieces import Pieces
 from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_bridges, plan_step
 from actorllama.engine.reports import (
     KEEPABLE,
     CapturedCells,
     FinishReason,
     LoopStatistics,
-    Piece,
     StepReport,
     TokenLogprob,
     TurnEnd,
@@ -86,7 +86,7 @@ class EngineLoop:
         self._is_chunks_turn = False
         self._live: dict[int, LiveTurn] = {}
         self._by_seq: dict[int, LiveTurn] = {}
-        self._pieces: list[Piece] = []
+        self._pieces = Pieces()
         self._ended: list[TurnEnd] = []
         self._captured: list[CapturedCells] = []
         self._cells = SequenceCells(context)
@@ -282,7 +282,7 @@ class EngineLoop:
             return
         text = turn.text.feed(self._vocabulary.piece(token))
         if turn.command.credit is not None:
-            self._pieces.append(Piece(turn.command.turn_id, text, 1))
+            self._pieces.add(turn.command.turn_id, text, 1)
         reason = self._finish_reason(turn)
         if reason is not None:
             self._end(turn, reason)
@@ -325,7 +325,7 @@ class EngineLoop:
             n_cells=0 if error is not None else turn.n_past,
         )
         if turn.command.credit is not None and len(end.text) > emitted:
-            self._pieces.append(Piece(end.turn_id, end.text[emitted:], 0))
+            self._pieces.add(end.turn_id, end.text[emitted:], 0)
         self._ended.append(end)
 
     def _wants_cells(self, turn: LiveTurn, reason: FinishReason) -> bool:
@@ -366,12 +366,11 @@ class EngineLoop:
         self._is_urgent = False
         self._posted_at_s = now_s
         report = StepReport(
-            pieces=tuple(self._pieces),
+            pieces=self._pieces.take(),
             ended=tuple(self._ended),
             captured=tuple(self._captured),
             statistics=self.statistics(),
         )
-        self._pieces.clear()
         self._ended.clear()
         self._captured.clear()
         self._post(report)

@@ -1,4 +1,4 @@
-"""What an engine loop tells its model actor: frozen values, posted once per step."""
+"""What an engine loop tells its model actor: frozen values, one report for all that came."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ cancellation, or an error."""
 
 
 class Piece(NamedTuple):
-    """Text that became safe to show. A tuple, not an attrs value: one is made per token."""
+    """What came for one turn since the last report. A tuple, not an attrs value: there are many."""
 
     turn_id: TurnId
     text: str
+    """Text that became safe to show; empty if the tokens brought none."""
     n_tokens: int
+    """Tokens that were chosen since then, one or more; none if the end of the turn set free held text."""
 
 
 KEEPABLE: frozenset[FinishReason] = frozenset({"end", "stop", "length", "context"})
@@ -128,9 +130,10 @@ class LoopStatistics:
 
 @frozen(kw_only=True)
 class StepReport:
-    """What one step brought."""
+    """What the steps since the last report brought."""
 
     pieces: tuple[Piece, ...]
+    """One at most of each turn."""
     ended: tuple[TurnEnd, ...]
     captured: tuple[CapturedCells, ...] = ()
     statistics: LoopStatistics

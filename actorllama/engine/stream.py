@@ -12,11 +12,17 @@ __all__ = ["TextPiece", "TurnStream"]
 
 @frozen(kw_only=True)
 class TextPiece:
-    """Text that became safe to show since the last piece."""
+    """The text that became safe to show since the last piece: of one token or of several.
+
+    How a reply falls into pieces depends on time alone: on how fast the model is, how often it reports
+    (``EngineOptions.post_interval_s``) and how slow the reader. The texts add up to that of the result.
+    """
 
     text: str
+    """Never empty."""
     n_tokens: int
-    """Tokens that this text took, those held back before it included."""
+    """Tokens that came with it. Those without text of their own (control tokens, text held back for a stop
+    string) may be counted here or in no piece; the result counts all."""
 
 
 class TurnStream:

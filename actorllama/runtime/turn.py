@@ -48,7 +48,7 @@ class Turn:
         return self._result is not None
 
     def __aiter__(self) -> Self:
-        """Give text as it comes; what piled up while the reader was away comes in one piece."""
+        """Give text as it comes; a piece is what came since the last one, the text of one token or more."""
         return self
 
     async def __anext__(self) -> TextPiece:

@@ -54,6 +54,10 @@ class LoopRig:
         """Join the pieces that a reader of this turn would have got."""
         return "".join(p.text for report in self.reports for p in report.pieces if p.turn_id == turn_id)
 
+    def n_told(self, turn_id: int) -> int:
+        """Count the tokens that came with them."""
+        return sum(p.n_tokens for report in self.reports for p in report.pieces if p.turn_id == turn_id)
+
     def tokens(self, prompt: str | Sequence[int]) -> tuple[int, ...]:
         """Cut a prompt as a runtime would."""
         if not isinstance(prompt, str):
