@@ -50,7 +50,7 @@ def screen_of(hello: Said, snapshot: Said, before: Said | None = None) -> TopScr
         f"actorllama {_word(hello.get('version'))}, process {_word(hello.get('pid'))}, "
         f"up {_duration(up_s)}, {len(models)} model{'' if len(models) == 1 else 's'}"
     )
-    memory = (*_cache_lines(_part(snapshot.get("cache"))), *_pressure_lines(snapshot.get("pressure")))
+    memory = (*_cache_lines(snapshot), *_pressure_lines(snapshot.get("pressure")))
     events = tuple(_event_line(event) for event in _parts(snapshot.get("events")))
     return TopScreen(title=title, models=models, memory=memory, events=events)
 
@@ -89,7 +89,10 @@ def _model_row(model: Said, speeds: dict[str, float]) -> tuple[str, ...]:
     )
 
 
-def _cache_lines(cache: Said) -> Iterable[tuple[str, str]]:
+def _cache_lines(snapshot: Said) -> Iterable[tuple[str, str]]:
+    if snapshot.get("cache", _NOTHING) is None:
+        yield "cache", "not known: it has not answered yet"
+    cache = _part(snapshot.get("cache"))
     for tier in ("ram", "disk"):
         part = _part(cache.get(tier))
         if part:

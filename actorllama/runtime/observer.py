@@ -27,16 +27,17 @@ _PATIENCE_S = 5.0  # for a line to be taken; after that whoever watches is not w
 _CACHE_PAUSE_S = 2.0
 _CACHE_SHARE = 20  # counting files holds the cache up: at most so small a part of its time
 _CACHE_TIMEOUT_S = 10.0
-_CACHE_HEAD_START_S = 0.2  # so that the first snapshot can tell about it, too
+_FIRST_WAIT_S = 5.0  # for the cache's first answer: it may have much to count, or much to do
 
 
 class Observer(Server[None, None, None]):
     """Tell everybody who connects how the runtime stands: a hello, then a snapshot at every interval.
 
-    One line is made for all, and only while somebody watches; who is slow misses lines, who does not read
-    at all is sent away. What they send is never read. All tasks are this actor's own: a kill ends them and
-    closes every connection, while the door stays open for its successor. It asks the cache and nobody
-    else, and stands last in the tree: whatever becomes of it, no model notices.
+    The first snapshot waits for what the cache says, though not for long: a cache that does not answer is
+    told as not known. One line is made for all, and only while somebody watches; who is slow misses lines,
+    who does not read at all is sent away. What they send is never read. All tasks are this actor's own: a
+    kill ends them and closes every connection, while the door stays open for its successor. It asks the
+    cache and nobody else, and stands last in the tree: whatever becomes of it, no model notices.
 
     Owner of: the connections.
     """
@@ -68,8 +69,9 @@ class Observer(Server[None, None, None]):
         """Let the supervisor go on; serving comes next."""
         self._context = ctx
         self._wanted = trio.Event()
+        self._wanted_at_s = 0.0
         self._fresh = trio.Event()
-        self._cache_asked = trio.Event()
+        self._cache_answered = trio.Event()
         return Ready(continue_with=None)
 
     async def handle_continue(self, term: object) -> Outcome:
@@ -100,8 +102,8 @@ class Observer(Server[None, None, None]):
     async def _make_lines(self) -> None:
         while True:
             await self._wanted.wait()
-            with trio.move_on_after(_CACHE_HEAD_START_S):
-                await self._cache_asked.wait()
+            with trio.move_on_at(self._wanted_at_s + _FIRST_WAIT_S):
+                await self._cache_answered.wait()
             self._seq += 1
             self._line = self._snapshot()
             self._fresh.set()
@@ -110,17 +112,23 @@ class Observer(Server[None, None, None]):
 
     async def _read_cache(self) -> None:
         while True:
-            await self._wanted.wait()
+            if not self._wanted.is_set():  # whoever came while this paused is told what was read before
+                self._cache, self._cache_answered = None, trio.Event()
+                await self._wanted.wait()
             began_s = perf_counter()
-            cache = self._context.whereis(CACHE_NAME)
-            try:
-                if cache is not None:
-                    self._cache = await cache.call(ReadCacheStatistics(), timeout_s=_CACHE_TIMEOUT_S)
-                    self._cache_read_s = perf_counter()
-            except (ActorError, CacheError):
-                self._cache = None  # being rebuilt, or busy: nothing is known about it now
-            self._cache_asked.set()
-            await trio.sleep(max(_CACHE_PAUSE_S, _CACHE_SHARE * (perf_counter() - began_s)))
+            self._cache = await self._ask_cache()
+            self._cache_read_s = perf_counter()
+            self._cache_answered.set()
+            await trio.sleep(max(_CACHE_PAUSE_S, _CACHE_SHARE * (self._cache_read_s - began_s)))
+
+    async def _ask_cache(self) -> StoreStatistics | None:
+        cache = self._context.whereis(CACHE_NAME)
+        if cache is None:
+            return None
+        try:
+            return await cache.call(ReadCacheStatistics(), timeout_s=_CACHE_TIMEOUT_S)
+        except (ActorError, CacheError):
+            return None  # being rebuilt, or busy: nothing is known about it now
 
     async def _attend(self, stream: trio.SocketStream) -> None:
         """Tell one connection all that is told."""
@@ -129,7 +137,9 @@ class Observer(Server[None, None, None]):
                 self._drop("too many watch")
                 return
             self._n_watchers += 1
-            self._wanted.set()
+            if not self._wanted.is_set():
+                self._wanted_at_s = trio.current_time()
+                self._wanted.set()
             try:
                 await self._tell(stream)
             except trio.BrokenResourceError:
@@ -139,7 +149,7 @@ class Observer(Server[None, None, None]):
             finally:
                 self._n_watchers -= 1
                 if not self._n_watchers:
-                    self._wanted, self._cache_asked, self._cache = trio.Event(), trio.Event(), None
+                    self._wanted = trio.Event()
 
     async def _tell(self, stream: trio.SocketStream) -> None:
         hello = hello_line(

@@ -62,6 +62,11 @@ def test_a_domain_that_is_short_of_memory_is_told_until_it_is_not() -> None:
     assert words.startswith("relieved since")
 
 
+def test_a_cache_that_has_not_answered_is_not_an_empty_one() -> None:
+    assert screen_of(HELLO, {"cache": None}).memory == (("cache", "not known: it has not answered yet"),)
+    assert screen_of(HELLO, {}).memory == ()  # an older runtime
+
+
 def test_a_usual_screen_fits_eighty_columns() -> None:
     row = model(model="qwen2.5-7b", n_queued=12, tokens_per_s=1234.5, exactness="faithful")
     shown = screen_of(HELLO, {"models": [{**row, "last_hit_tokens": 4096, "last_hit_source": "ram"}]})
