@@ -45,6 +45,16 @@ def prop_handlers_are_called_as_a_list_of_them_would_say(steps: list[Step]) -> N
     )
     failed = list[str]()
 
+    def tell(event: Event) -> None:
+        for name, entry in list(model.items()):
+            wishes, is_failing = entry
+            if any(matches(event, wish) for wish in wishes):
+                wanted.append((name, str(event)))
+                if is_failing and model.get(name) is entry:
+                    del model[name]
+                    failed.append(name)
+                    tell(HANDLER_FAILED)  # who wants every event hears of failures, too, and may fail at that
+
     for verb, what, asked, is_failing in steps:
         if verb == "attach":
             name, wishes = str(what), list(asked)
@@ -55,14 +65,8 @@ def prop_handlers_are_called_as_a_list_of_them_would_say(steps: list[Step]) -> N
         elif verb == "detach":
             assert bus.detach(str(what)) == (model.pop(str(what), None) is not None)
         else:
-            event = EVENTS[int(what)]
-            for name, (wishes, is_failing) in list(model.items()):
-                if any(matches(event, wish) for wish in wishes):
-                    wanted.append((name, str(event)))
-                    if is_failing:
-                        del model[name]
-                        failed.append(name)
-            bus.execute(event)
+            tell(EVENTS[int(what)])
+            bus.execute(EVENTS[int(what)])
         assert called == wanted
         assert failures == failed
         assert bus.handler_ids() == ("watch", *model)
