@@ -1,12 +1,14 @@
 """Reproducible measurements: each is a ratio against the bare thing, taken in one run.
 
-**What lives here.** ``decode.py``: decoding against a bare ``llama_decode`` loop. ``exactness.py``: what
-``exact`` costs against ``faithful``. ``actors.py``: the kernel against bare trio. ``shapes.py``: the random
-models that speed is measured on. ``machine.py``: what a figure was measured on. ``eviction.py``: eviction
-policies on a trace (``block_trace.py``, ``synthetic_traces.py``), beside bounds (``clairvoyant.py``); it
-counts and takes no time. ``codec.py``: what a codec saves, costs and spoils on a model's own states.
-``warm.py``: time to the first token by where a prefix is, beside the bare thing. ``conversation.py``: what
-conversations that begin alike write and compute.
+**What lives here.** What all benches share: ``harness.py`` (sides in alternating order, medians with spread,
+seconds of the processor), ``facts.py`` (machine, build, model, commit: what every answer begins with),
+``scenarios.py`` (named ways to run them; ``config/bench/*.toml`` say the same), ``chart.py`` and ``plot.py``
+(pictures), ``shapes.py`` (the random models that speed is measured on). Then the benches: ``decode.py``:
+decoding against a bare ``llama_decode`` loop. ``exactness.py``: what ``exact`` costs against ``faithful``.
+``warm.py``: time to the first token by where a prefix is. ``conversation.py``: what conversations that begin
+alike write and compute. ``codec.py``: what a codec saves, costs and spoils on a model's own states.
+``eviction.py``: policies on a trace (``block_trace.py``, ``synthetic_traces.py``), beside bounds
+(``clairvoyant.py``); it counts and takes no time. ``actors.py``: the kernel against bare trio.
 
 **Who owns it and what always holds.** A bench opens what it measures and closes it. The two sides of
 a ratio run in one process, in alternating order, after a warm-up; medians are quoted, spread is shown.
@@ -17,12 +19,13 @@ a ratio run in one process, in alternating order, after a warm-up; medians are q
 timed tests fail on busy machines: neither is a check. Random weights have the speed of trained ones
 and no quality, so they are used for speed only.
 
-**Read next.** ``decode.py``.
+**Read next.** ``harness.py``, ``facts.py``, then ``decode.py``.
 """
 
 from __future__ import annotations
 
-from actorllama.bench.decode import DecodeBenchOptions, DecodeReport, DecodeRound, run_decode_bench
+from actorllama.bench.decode import run_decode_bench
+from actorllama.bench.decode_report import DecodeBenchOptions, DecodeReport, DecodeRound
 from actorllama.bench.exactness import CostAtLength, CostOptions, CostReport, Speeds, run_exactness_cost
 from actorllama.bench.machine import MachineFacts, machine_facts
 from actorllama.bench.shapes import SHAPES, shape_path

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import gc
-import os
 import statistics
-import sys
 from collections.abc import Callable, Mapping
 
-import trio
-from attrs import asdict, evolve, frozen
+from attrs import asdict, frozen
 
 from actorllama.bench.actor_pairs import PAIRS, Pair
+from actorllama.bench.chart import Bar, Chart, Panel, series_of
+from actorllama.bench.facts import BenchFacts, BenchStart, plain_options
+from actorllama.bench.harness import Spread, in_turns
 from actorllama.errors import RequestError
 
 __all__ = ["ActorsBenchOptions", "ActorsReport", "PairResult", "run_actors_bench"]
@@ -62,21 +62,22 @@ class PairResult:
 
     @property
     def ratio(self) -> float:
-        """Median of the rounds' ratios: each compares neighbours in time, so drift cancels."""
-        return statistics.median(ours / bare for ours, bare in zip(self.ours, self.bare, strict=True))
+        """Median of `ratios`."""
+        return self.ratios.median
+
+    @property
+    def ratios(self) -> Spread:
+        """The rounds' ratios: each compares neighbours in time, so drift cancels."""
+        return Spread.of_ratios(self.ours, self.bare)
 
 
 @frozen(kw_only=True)
 class ActorsReport:
     """All pairs, and how to read them: quote the ratios, not single times."""
 
+    facts: BenchFacts
     options: ActorsBenchOptions
     results: tuple[PairResult, ...]
-    python: str
-    trio: str
-    n_cores: int
-    load_average: float
-    """Of the last minute before the run: above 0.5, others were at work and the times are doubtful."""
 
     def to_json(self) -> dict[str, object]:
         """Give the report as plain values: ``call_us``, ``channel_call_us``, ``call_to_channel``..."""
@@ -84,18 +85,9 @@ class ActorsReport:
         for result in self.results:
             figures[result.pair.name] = round(result.value, 2)
             figures[result.pair.bare_name] = round(result.bare_value, 2)
-            figures[result.pair.ratio_name] = round(result.ratio, 3)
-        return {
-            "bench": "actors",
-            **figures,
-            **asdict(self.options),
-            "machine": {
-                "python": self.python,
-                "trio": self.trio,
-                "n_cores": self.n_cores,
-                "load_average": self.load_average,
-            },
-        }
+            figures |= result.ratios.to_json(result.pair.ratio_name, n_digits=3)
+        options = plain_options(self.options)
+        return {**self.facts.envelope("actors", options), **figures, **options}
 
     def lines(self) -> list[str]:
         """Give the report as a person reads it."""
@@ -104,13 +96,28 @@ class ActorsReport:
             f"  {result.pair.what}"
             for result in self.results
         ]
+        machine = self.facts.machine
         return [
             f"  {'actors':>10} {'bare trio':>10} {'ratio':>7}",
             *rows,
-            f"{self.options.n_alive} actors alive; python {self.python}, trio {self.trio},"
-            f" {self.n_cores} cores, load {self.load_average}",
+            f"{self.options.n_alive} actors alive; python {machine.python}, trio {machine.trio},"
+            f" {machine.n_cores} cores, load {machine.load_average}",
             "Not shown: work in handlers, full mailboxes, many busy actors at once, other machines.",
         ]
+
+    def chart(self) -> Chart:
+        """Show each ratio with the middle half of its rounds."""
+        panel = Panel(
+            title=f"{self.options.n_rounds} rounds, middle half; below 1 the actor is cheaper",
+            x_label="",
+            y_label="actor / bare trio",
+            names=tuple(result.pair.name for result in self.results),
+            series=(
+                series_of("ratio", [(float(x), result.ratios) for x, result in enumerate(self.results)]),
+            ),
+            bars=(Bar(value=1.0, label="bare trio"),),
+        )
+        return Chart(title="Actors beside bare trio", panels=(panel,), footnote=self.facts.footnote())
 
 
 async def run_actors_bench(
@@ -121,7 +128,7 @@ async def run_actors_bench(
     Cost: about 5 s with the default options, most of it for 10,000 actors under a memory tracer.
     """
     asked = options or ActorsBenchOptions()
-    load_average = round(os.getloadavg()[0], 2)
+    began = BenchStart.now()
     results: list[PairResult] = []
     for pair in PAIRS:
         on_progress(pair.name)
@@ -130,29 +137,18 @@ async def run_actors_bench(
         results.append(
             await _measure(pair, n_items, 1 if is_memory else asked.n_rounds, warm_up=not is_memory)
         )
-    return ActorsReport(
-        options=asked,
-        results=tuple(results),
-        python=sys.version.split()[0],
-        trio=trio.__version__,
-        n_cores=len(os.sched_getaffinity(0)),
-        load_average=load_average,
-    )
+    return ActorsReport(facts=began.facts(), options=asked, results=tuple(results))
 
 
 async def _measure(pair: Pair, n_items: int, n_rounds: int, *, warm_up: bool) -> PairResult:
-    result = PairResult(pair=pair, ours=(), bare=())
     gc.collect()
-    for index in range(n_rounds + warm_up):
-        # Alternate who goes first: whatever the one leaves behind (garbage, caches) meets both.
-        if index % 2:
-            ours, bare = await pair.ours(n_items), await pair.bare(n_items)
-        else:
-            bare, ours = await pair.bare(n_items), await pair.ours(n_items)
-        if warm_up and index == 0:
-            continue
-        result = evolve(result, ours=(*result.ours, ours), bare=(*result.bare, bare))
-    return result
+    ours, bare = await in_turns(
+        lambda _number: pair.ours(n_items),
+        lambda _number: pair.bare(n_items),
+        n_rounds=n_rounds,
+        n_warm_up=int(warm_up),
+    )
+    return PairResult(pair=pair, ours=ours, bare=bare)
 
 
 def _unit(pair: Pair) -> str:

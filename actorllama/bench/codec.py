@@ -13,7 +13,7 @@ from attrs import frozen
 from actorllama.bench.codec_figures import CodecFigures, Distance, Speed, distance, fastest
 from actorllama.bench.codec_report import CodecReport
 from actorllama.bench.codec_text import LiveRun, Logits, logits_after, run_live
-from actorllama.bench.machine import machine_facts
+from actorllama.bench.facts import BenchStart, MeasuredModel, plain_options
 from actorllama.errors import RequestError
 from actorllama.kvcache import CODECS, Codec, RowSpan, codec_named
 from actorllama.native import ContextOptions, ModelOptions
@@ -81,6 +81,7 @@ async def run_codec_bench(
 
 
 def _measure(options: CodecBenchOptions, on_progress: Callable[[str], None]) -> CodecReport:
+    began = BenchStart.now()
     backend = LlamaBackend()
     on_progress(f"loading {options.label}")
     model = backend.load(options.model, ModelOptions(), lambda _fraction: True)
@@ -119,9 +120,13 @@ def _measure(options: CodecBenchOptions, on_progress: Callable[[str], None]) -> 
         finally:
             context.close()
         return CodecReport(
+            facts=began.facts(
+                build=backend.build_info(),
+                model=MeasuredModel(label=options.label, fingerprint=model.facts.fingerprint),
+            ),
+            options=plain_options(options),
             label=options.label,
             n_params=model.facts.n_params,
-            machine=machine_facts(backend.build_info()),
             n_tokens=n_tokens,
             boundaries=tuple(boundaries),
             n_positions=options.n_positions,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from attrs import frozen
 
+from actorllama.bench.chart import Bar, Chart, Panel, series_of
 from actorllama.bench.codec_figures import CodecFigures
-from actorllama.bench.machine import MachineFacts
+from actorllama.bench.facts import BenchFacts
+from actorllama.bench.harness import Spread
 
 __all__ = ["CodecReport"]
 
@@ -22,9 +25,11 @@ _LOSSY_NOTE: Final = (
 class CodecReport:
     """All codecs on one model's states."""
 
+    facts: BenchFacts
+    options: Mapping[str, object]
+    """What was asked for, plain values; the rest says what was done."""
     label: str
     n_params: int
-    machine: MachineFacts
     n_tokens: int
     boundaries: tuple[int, ...]
     """Numbers of cells at which the state was taken, restored and continued."""
@@ -47,8 +52,7 @@ class CodecReport:
     def to_json(self) -> dict[str, object]:
         """Give the report as plain values."""
         return {
-            "bench": "codec",
-            "model": self.label,
+            **self.facts.envelope("codec", self.options),
             "n_params": self.n_params,
             "is_toy": self.is_toy,
             "n_tokens": self.n_tokens,
@@ -59,7 +63,6 @@ class CodecReport:
             "not_exact": list(self.not_exact),
             "codecs": [row.to_json() for row in self.codecs],
             "notes": self.notes(),
-            "machine": self.machine.to_json(),
         }
 
     def headline(self) -> str:
@@ -108,6 +111,49 @@ class CodecReport:
         widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
         table = ["  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in cells]
         return [self.headline(), *table, *self.notes()]
+
+    def chart(self) -> Chart:
+        """Show for each codec what it saves, how fast it is, and how far it is from the live run."""
+        names = tuple(row.name for row in self.codecs)
+
+        def panel(title: str, y_label: str, bars: tuple[Bar, ...] = (), **figures: list[float]) -> Panel:
+            return Panel(
+                title=title,
+                x_label="",
+                y_label=y_label,
+                names=names,
+                series=tuple(
+                    series_of(name, [(float(x), Spread.of([value])) for x, value in enumerate(values)])
+                    for name, values in figures.items()
+                ),
+                bars=bars,
+            )
+
+        return Chart(
+            title=f"Codecs on the states of {self.label}",
+            panels=(
+                panel(
+                    "what they save",
+                    "raw bytes / encoded bytes",
+                    (Bar(value=1.0, label="nothing saved"),),
+                    whole=[row.ratio for row in self.codecs],
+                    blocks=[row.blocks_ratio for row in self.codecs],
+                ),
+                panel(
+                    "what they cost",
+                    "GB/s of raw bytes, one thread",
+                    encode=[row.encode.thread_bytes_s / 1e9 for row in self.codecs],
+                    decode=[row.decode.thread_bytes_s / 1e9 for row in self.codecs],
+                ),
+                panel(
+                    "what they spoil (lossless ones: exactly 0)",
+                    "KL divergence from the live run, nats",
+                    mean=[row.distance.kl_mean for row in self.codecs],
+                    largest=[row.distance.kl_max for row in self.codecs],
+                ),
+            ),
+            footnote=self.facts.footnote(),
+        )
 
 
 def _cells(row: CodecFigures) -> tuple[str, ...]:

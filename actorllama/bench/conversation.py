@@ -10,20 +10,21 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from actorllama.bench.commit import commit_of_tree
 from actorllama.bench.conversation_report import (
     ConversationBenchOptions,
     ConversationReport,
     ConversationSide,
     SaidTurn,
 )
-from actorllama.bench.machine import MachineFacts, machine_facts
+from actorllama.bench.facts import BenchStart, MeasuredModel
+from actorllama.bench.harness import CpuMeter
 from actorllama.bench.warm_bare import WarmBare
 from actorllama.bench.warm_options import prompt_tokens
 from actorllama.config import Config
 from actorllama.engine import EngineOptions, TurnResult
 from actorllama.kvcache import CacheOptions
 from actorllama.kvcache.events import ENTRY_PUBLISHED
+from actorllama.native import BuildInfo
 from actorllama.runtime import LoadOptions, Model, Runtime, open_runtime
 from actorllama.telemetry import Bus, record
 
@@ -43,15 +44,16 @@ async def run_conversation_bench(
     Raises:
         ModelLoadError: The model cannot be used.
     """
+    began, cpu = BenchStart.now(), CpuMeter()
     with tempfile.TemporaryDirectory(prefix="actorllama-bench-") as name:
         on_progress(f"{options.label}: without the cache")
-        without = await _hold(options, None, on_progress)
+        without = await _hold(options, None, on_progress, CpuMeter())
         on_progress(f"{options.label}: with the cache")
-        cached = await _hold(options, Path(name), on_progress)
+        cached = await _hold(options, Path(name), on_progress, cpu)
     return ConversationReport(
         options=options,
-        machine=cached.machine,
-        commit=commit_of_tree(),
+        facts=began.facts(build=cached.build, model=MeasuredModel.of(options.model, options.label)),
+        cpu_s_per_1000_tokens=cpu.s_per_1000_tokens,
         cell_bytes=cached.cell_bytes,
         written_bytes=cached.written_bytes,
         n_files=cached.n_files,
@@ -63,14 +65,14 @@ async def run_conversation_bench(
 @frozen(kw_only=True)
 class _Held:
     turns: list[SaidTurn]
-    machine: MachineFacts
+    build: BuildInfo
     cell_bytes: float
     written_bytes: int
     n_files: int
 
 
 async def _hold(
-    options: ConversationBenchOptions, root: Path | None, on_progress: Callable[[str], None]
+    options: ConversationBenchOptions, root: Path | None, on_progress: Callable[[str], None], cpu: CpuMeter
 ) -> _Held:
     is_cached = root is not None
     config = Config(
@@ -84,10 +86,11 @@ async def _hold(
     turns: list[SaidTurn] = []
     with record(bus, ENTRY_PUBLISHED) as heard:
         async with open_runtime(config, bus=bus, state_dir=root) as rt:
-            machine = machine_facts(rt.build_info())
+            build = rt.build_info()
             model = await rt.load("measured", options.model, **load)
             cell_bytes = await _cell_bytes(rt, options.model, model)
-            await _Talks(options, model, turns, on_progress).run(is_kept=is_cached)
+            with cpu.measuring(options.n_conversations * options.n_turns * options.n_reply):
+                await _Talks(options, model, turns, on_progress).run(is_kept=is_cached)
         # The runtime has ended: whatever was to be written is.
         published = [
             fact
@@ -96,7 +99,7 @@ async def _hold(
         ]
     return _Held(
         turns=turns,
-        machine=machine,
+        build=build,
         cell_bytes=cell_bytes,
         written_bytes=int(sum(fact.measurements["entry_bytes"] for fact in published)),
         n_files=len(published),

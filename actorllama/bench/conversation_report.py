@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
-from actorllama.bench.machine import MachineFacts
+from actorllama.bench.chart import Chart, Panel, series_of
+from actorllama.bench.facts import BenchFacts, plain_options
+from actorllama.bench.harness import Spread
 from actorllama.errors import RequestError
 
 __all__ = ["ConversationBenchOptions", "ConversationReport", "ConversationSide", "SaidTurn"]
@@ -128,8 +130,9 @@ class ConversationReport:
     """Both sides, and what was written."""
 
     options: ConversationBenchOptions
-    machine: MachineFacts
-    commit: str | None
+    facts: BenchFacts
+    cpu_s_per_1000_tokens: float | None
+    """With the cache: of all that was done for 1,000 tokens of replies, prompts included."""
     cell_bytes: float
     """Of one token in a saved state."""
     written_bytes: int
@@ -162,19 +165,9 @@ class ConversationReport:
         """Give the report as plain values."""
         options = self.options
         return {
-            "bench": "conversation",
-            "model": options.label,
-            "commit": self.commit,
-            "options": {
-                "n_conversations": options.n_conversations,
-                "n_turns": options.n_turns,
-                "n_system": options.n_system,
-                "n_user": options.n_user,
-                "n_reply": options.n_reply,
-                "n_seq": options.n_seq,
-                "n_threads": options.n_threads,
-                "block_tokens": options.block_tokens,
-            },
+            **self.facts.envelope(
+                "conversation", plain_options(options), cpu_s_per_1000_tokens=self.cpu_s_per_1000_tokens
+            ),
             "n_total_tokens": options.n_total_tokens,
             "bytes_per_token": self.cell_bytes,
             "bytes_written": self.written_bytes,
@@ -186,7 +179,6 @@ class ConversationReport:
             "first_token_ratio": round(self.first_token_ratio, 4),
             "cached": self.cached.to_json(),
             "bare": self.bare.to_json(),
-            "machine": self.machine.to_json(),
         }
 
     def lines(self) -> list[str]:
@@ -205,6 +197,44 @@ class ConversationReport:
             times = _times(side.turns)
             lines.append(f"  {name:<14} median {times['median_s']} s, p95 {times['p95_s']} s")
         return [*lines, "Not shown: quality, other machines; waiting for a sequence is part of the times."]
+
+    def chart(self) -> Chart:
+        """Show the time to the first token and the tokens computed, turn by turn, on both sides."""
+        sides = {"with the cache": self.cached, "without": self.bare}
+        n_turns = self.options.n_turns
+
+        def of_turns(
+            side: ConversationSide, figure: Callable[[SaidTurn], float]
+        ) -> list[tuple[float, Spread]]:
+            return [
+                (number + 1.0, Spread.of([figure(turn) for turn in side.turns if turn.turn == number]))
+                for number in range(n_turns)
+            ]
+
+        return Chart(
+            title=f"{self.options.n_conversations} conversations that begin alike, {self.options.label}",
+            panels=(
+                Panel(
+                    title="time to the first token",
+                    x_label="turn",
+                    y_label="seconds, waiting for a sequence included",
+                    series=tuple(
+                        series_of(name, of_turns(side, lambda turn: turn.first_token_s))
+                        for name, side in sides.items()
+                    ),
+                ),
+                Panel(
+                    title=f"written: {self.written_ratio:.2f} x the bytes of all tokens",
+                    x_label="turn",
+                    y_label="prompt tokens computed",
+                    series=tuple(
+                        series_of(name, of_turns(side, lambda turn: turn.n_prompt - turn.n_cached))
+                        for name, side in sides.items()
+                    ),
+                ),
+            ),
+            footnote=self.facts.footnote(),
+        )
 
 
 def _times(turns: Sequence[SaidTurn]) -> dict[str, object]:

@@ -4,163 +4,21 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from time import perf_counter
 
 import trio
-from attrs import frozen
 
+from actorllama.bench.decode_report import N_PROMPT, DecodeBenchOptions, DecodeReport, DecodeRound
+from actorllama.bench.facts import BenchStart, MeasuredModel
 from actorllama.bench.handlers import all_handlers
-from actorllama.bench.machine import MachineFacts, machine_facts
+from actorllama.bench.harness import CpuMeter
 from actorllama.config import Config
 from actorllama.engine import EngineHost, TurnResult
-from actorllama.errors import RequestError
 from actorllama.native import Backend, ContextOptions, InferenceContext, ModelOptions, StepBatch
 from actorllama.runtime import Model, Runtime, open_runtime
 from actorllama.telemetry import Bus
 
-__all__ = ["DecodeBenchOptions", "DecodeReport", "DecodeRound", "run_decode_bench"]
-
-_N_PROMPT = 16
-
-
-@frozen(kw_only=True)
-class DecodeBenchOptions:
-    """What to measure."""
-
-    model: Path
-    label: str
-    n_seq: int = 8
-    n_tokens: int = 64
-    """Tokens of each turn, after its first."""
-    n_rounds: int = 7
-    n_threads: int = 0
-    is_streamed: bool = True
-    """Read every turn token by token; otherwise wait for whole results."""
-    n_other_models: int = 0
-    """Idle models loaded beside the measured one."""
-    has_telemetry: bool = False
-    """Measure each round also with every handler attached."""
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what cannot be measured."""
-        bounds = (
-            ("n", self.n_seq, 1, 256),
-            ("tokens", self.n_tokens, 4, 1 << 16),
-            ("rounds", self.n_rounds, 1, 1000),
-        )
-        for field, value, low, high in bounds:
-            if not low <= value <= high:
-                raise RequestError(field=field, value=value, reason=f"must be {low} to {high}")
-
-    @property
-    def ctx_per_seq(self) -> int:
-        """Room for the prompt and the reply."""
-        return _N_PROMPT + self.n_tokens + 8
-
-
-@frozen(kw_only=True)
-class DecodeRound:
-    """The runtime, and the mean of the bare loop before and after it."""
-
-    bare_tokens_per_s: float
-    runtime_tokens_per_s: float
-    telemetry_tokens_per_s: float | None = None
-    """With every handler attached; ``None`` if that was not measured."""
-
-    @property
-    def ratio(self) -> float:
-        """Runtime against bare."""
-        return self.runtime_tokens_per_s / self.bare_tokens_per_s
-
-    @property
-    def telemetry_ratio(self) -> float | None:
-        """With handlers against without."""
-        rate = self.telemetry_tokens_per_s
-        return None if rate is None else rate / self.runtime_tokens_per_s
-
-
-@frozen(kw_only=True)
-class DecodeReport:
-    """All rounds, and how to read them: quote the median ratio, not single speeds."""
-
-    options: DecodeBenchOptions
-    machine: MachineFacts
-    rounds: tuple[DecodeRound, ...]
-    handlers: tuple[str, ...] = ()
-    """What was attached for ``telemetry_ratio``."""
-
-    @property
-    def telemetry_ratio(self) -> float | None:
-        """Median of with handlers against without; ``None`` if that was not measured."""
-        ratios = [item.telemetry_ratio for item in self.rounds if item.telemetry_ratio is not None]
-        return statistics.median(ratios) if ratios else None
-
-    @property
-    def bare_tokens_per_s(self) -> float:
-        """Median of the bare loop."""
-        return statistics.median(item.bare_tokens_per_s for item in self.rounds)
-
-    @property
-    def runtime_tokens_per_s(self) -> float:
-        """Median of the runtime."""
-        return statistics.median(item.runtime_tokens_per_s for item in self.rounds)
-
-    @property
-    def ratio(self) -> float:
-        """Median of the rounds' ratios: each compares neighbours in time, so drift cancels."""
-        return statistics.median(item.ratio for item in self.rounds)
-
-    def to_json(self) -> dict[str, object]:
-        """Give the report as plain values."""
-        ratios = [item.ratio for item in self.rounds]
-        return {
-            "bench": "decode",
-            "model": self.options.label,
-            "n_seq": self.options.n_seq,
-            "n_tokens": self.options.n_tokens,
-            "is_streamed": self.options.is_streamed,
-            "n_other_models": self.options.n_other_models,
-            "bare_tokens_per_s": round(self.bare_tokens_per_s, 2),
-            "runtime_tokens_per_s": round(self.runtime_tokens_per_s, 2),
-            "ratio": round(self.ratio, 4),
-            "ratio_min": round(min(ratios), 4),
-            "ratio_max": round(max(ratios), 4),
-            "rounds": [
-                {"bare": round(r.bare_tokens_per_s, 2), "runtime": round(r.runtime_tokens_per_s, 2)}
-                for r in self.rounds
-            ],
-            "machine": self.machine.to_json(),
-            **self._telemetry(),
-        }
-
-    def _telemetry(self) -> dict[str, object]:
-        if self.telemetry_ratio is None:
-            return {}
-        rates = [item.telemetry_tokens_per_s or 0.0 for item in self.rounds]
-        return {
-            "telemetry_ratio": round(self.telemetry_ratio, 4),
-            "telemetry_tokens_per_s": round(statistics.median(rates), 2),
-            "telemetry_handlers": list(self.handlers),
-        }
-
-    def lines(self) -> list[str]:
-        """Give the report as a person reads it."""
-        ratios = sorted(item.ratio for item in self.rounds)
-        how = "streamed token by token" if self.options.is_streamed else "whole results"
-        told = []
-        if self.telemetry_ratio is not None:
-            names = ", ".join(self.handlers)
-            told = [f"  all handlers attached   {self.telemetry_ratio:10.3f} of the runtime without: {names}"]
-        return [
-            f"{self.options.label}: {self.options.n_seq} sequences x {self.options.n_tokens} tokens, {how}",
-            f"  bare llama_decode loop  {self.bare_tokens_per_s:10.1f} tokens/s",
-            f"  actorllama runtime      {self.runtime_tokens_per_s:10.1f} tokens/s, with sampling and text",
-            f"  ratio                   {self.ratio:10.3f}"
-            f", from {ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} rounds",
-            *told,
-            "Not shown: prompt processing, quality, long contexts, other machines.",
-        ]
+__all__ = ["run_decode_bench"]
 
 
 async def run_decode_bench(
@@ -174,7 +32,9 @@ async def run_decode_bench(
     Raises:
         ModelLoadError: The model cannot be used.
     """
+    began = BenchStart.now()
     bus = Bus()
+    cpu, bare_cpu = CpuMeter(), CpuMeter()
     async with open_runtime(Config(), bus=bus) as rt:
         on_progress(f"loading {options.label}")
         model = await rt.load(
@@ -190,11 +50,19 @@ async def run_decode_bench(
         host = await rt.host()
         bare = await trio.to_thread.run_sync(_Bare.open, rt, options)
         try:
-            rounds, handlers = await _rounds(options, model, bare, host, bus, on_progress)
+            rounds, handlers = await _rounds(
+                options, model, bare, host, bus, on_progress, cpu=cpu, bare_cpu=bare_cpu
+            )
         finally:
             await trio.to_thread.run_sync(bare.close)
-        machine = machine_facts(rt.build_info())
-        return DecodeReport(options=options, machine=machine, rounds=tuple(rounds), handlers=handlers)
+        return DecodeReport(
+            options=options,
+            facts=began.facts(build=rt.build_info(), model=MeasuredModel.of(options.model, options.label)),
+            rounds=tuple(rounds),
+            handlers=handlers,
+            cpu_s_per_1000_tokens=cpu.s_per_1000_tokens,
+            bare_cpu_s_per_1000_tokens=bare_cpu.s_per_1000_tokens,
+        )
 
 
 async def _rounds(
@@ -204,22 +72,31 @@ async def _rounds(
     host: EngineHost,
     bus: Bus,
     on_progress: Callable[[str], None],
+    *,
+    cpu: CpuMeter,
+    bare_cpu: CpuMeter,
 ) -> tuple[Sequence[DecodeRound], tuple[str, ...]]:
+    async def bare_rate_now() -> float:
+        with bare_cpu.measuring(options.n_seq * options.n_tokens):
+            return await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
+
     rounds: list[DecodeRound] = []
     handlers: tuple[str, ...] = ()
     for index in range(options.n_rounds + 1):
         # Bare before and after: a machine whose speed drifts does so for both.
-        before = await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
+        before = await bare_rate_now()
         told_rate = None
         is_told_first = options.has_telemetry and index % 2 == 1  # neither side is always the later one
         if is_told_first:
             told_rate, handlers = await _told_rate(options, model, index, bus)
-        runtime_rate = await _runtime_rate(options, model, index)
+        runtime_rate = await _runtime_rate(options, model, index, cpu)
         if options.has_telemetry and not is_told_first:
             told_rate, handlers = await _told_rate(options, model, index, bus)
-        after = await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
-        if index == 0:
-            continue  # warm-up
+        after = await bare_rate_now()
+        if index == 0:  # warm-up
+            cpu.clear()
+            bare_cpu.clear()
+            continue
         bare_rate = statistics.harmonic_mean((before, after))
         rounds.append(
             DecodeRound(
@@ -238,10 +115,10 @@ async def _told_rate(
     options: DecodeBenchOptions, model: Model, index: int, bus: Bus
 ) -> tuple[float, tuple[str, ...]]:
     with all_handlers(bus) as handlers:
-        return await _runtime_rate(options, model, index), handlers
+        return await _runtime_rate(options, model, index, CpuMeter()), handlers
 
 
-async def _runtime_rate(options: DecodeBenchOptions, model: Model, index: int) -> float:
+async def _runtime_rate(options: DecodeBenchOptions, model: Model, index: int, cpu: CpuMeter) -> float:
     results: list[TurnResult] = []
 
     async def take(number: int) -> None:
@@ -256,16 +133,18 @@ async def _runtime_rate(options: DecodeBenchOptions, model: Model, index: int) -
                 pass
         results.append(turn.result)
 
-    async with trio.open_nursery() as nursery:
-        for number in range(options.n_seq):
-            nursery.start_soon(take, number)
+    with cpu.measuring():
+        async with trio.open_nursery() as nursery:
+            for number in range(options.n_seq):
+                nursery.start_soon(take, number)
+    cpu.add(sum(result.usage.n_generated for result in results))
     first_s = min(result.timings.first_token_s for result in results)
     last_s = max(result.timings.total_s for result in results)
     return sum(result.usage.n_generated - 1 for result in results) / (last_s - first_s)
 
 
 def _prompt(number: int) -> range:
-    return range(3 + number % 64, 3 + number % 64 + _N_PROMPT)
+    return range(3 + number % 64, 3 + number % 64 + N_PROMPT)
 
 
 class _Bare:
@@ -300,9 +179,9 @@ class _Bare:
             context.decode(
                 StepBatch(
                     tokens=_prompt(seq_id),
-                    positions=range(_N_PROMPT),
-                    seq_ids=[seq_id] * _N_PROMPT,
-                    outputs=[_N_PROMPT - 1],
+                    positions=range(N_PROMPT),
+                    seq_ids=[seq_id] * N_PROMPT,
+                    outputs=[N_PROMPT - 1],
                 )
             )
         began = perf_counter()
@@ -310,7 +189,7 @@ class _Bare:
             context.decode(
                 StepBatch(
                     tokens=[3 + step % 128] * n,
-                    positions=[_N_PROMPT + step] * n,
+                    positions=[N_PROMPT + step] * n,
                     seq_ids=range(n),
                     outputs=range(n),
                 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from attrs import field, frozen
 
 from actorllama.bench.block_trace import BlockTrace
+from actorllama.bench.chart import Chart, Panel, Series
 from actorllama.bench.clairvoyant import Intervals, intervals_of, most_hits, saved_bound_s
+from actorllama.bench.facts import BenchFacts, BenchStart, plain_options
 from actorllama.bench.prefill_cost import PrefillCost
 from actorllama.bench.replay import Replay, replay
 from actorllama.errors import RequestError
@@ -66,8 +69,9 @@ class BudgetResult:
 
 @frozen(kw_only=True)
 class EvictionReport:
-    """All budgets; deterministic: nothing in it is a time that was taken."""
+    """All budgets; deterministic: of what it found, nothing is a time that was taken."""
 
+    facts: BenchFacts
     options: EvictionBenchOptions
     trace: BlockTrace
     budgets: tuple[BudgetResult, ...]
@@ -76,7 +80,7 @@ class EvictionReport:
         """Give the report as plain values: ``budgets`` is a list, each with a dictionary ``policies``."""
         options = self.options
         return {
-            "bench": "eviction",
+            **self.facts.envelope("eviction", plain_options(options)),
             "trace": {
                 "name": self.trace.label,
                 "n_requests": len(self.trace.requests),
@@ -123,6 +127,29 @@ class EvictionReport:
             "Not shown: the time that looking up, copying and writing take, blocks of unlike sizes, pins.",
         ]
 
+    def chart(self) -> Chart:
+        """Show each policy's share of the bound by budget."""
+        budgets = sorted(self.budgets, key=lambda budget: budget.budget_bytes)
+        x = tuple(budget.budget_bytes / (1 << 30) for budget in budgets)
+
+        def share(label: str, saved_s: Callable[[BudgetResult], float], *, is_dashed: bool = False) -> Series:
+            y = tuple(100 * _share(saved_s(budget), budget.bound_s) for budget in budgets)
+            return Series(label=label, x=x, y=y, is_dashed=is_dashed)
+
+        panel = Panel(
+            title=f"{len(self.trace.requests)} requests, {self.trace.n_blocks} blocks",
+            x_label="budget, GiB",
+            y_label="saved prefill, % of a bound that no policy can exceed",
+            x_scale="log",
+            series=(
+                *(share(name, partial(_saved_s, name)) for name in self.options.policies),
+                share("most hits (knows the future)", lambda budget: budget.clairvoyant_s, is_dashed=True),
+            ),
+        )
+        return Chart(
+            title=f"Eviction policies, {self.trace.label}", panels=(panel,), footnote=self.facts.footnote()
+        )
+
     @property
     def _block_bytes(self) -> int:
         return self.trace.block_tokens * self.options.token_bytes
@@ -166,6 +193,7 @@ def run_eviction_bench(
 
     Cost: about 1 s for each policy and budget and 100,000 references, as much again for each bound.
     """
+    began = BenchStart.now()
     intervals = intervals_of(trace, options.cost)
     block_bytes = trace.block_tokens * options.token_bytes
     distinct_bytes = trace.n_blocks * block_bytes
@@ -174,7 +202,7 @@ def run_eviction_bench(
     for budget_bytes in (*budgets_bytes, *options.budgets_bytes):
         on_progress(f"budget {len(results) + 1}/{len(budgets_bytes) + len(options.budgets_bytes)}")
         results.append(_at_budget(trace, intervals, options, budget_bytes))
-    return EvictionReport(options=options, trace=trace, budgets=tuple(results))
+    return EvictionReport(facts=began.facts(), options=options, trace=trace, budgets=tuple(results))
 
 
 def _at_budget(
@@ -201,6 +229,10 @@ def _at_budget(
         clairvoyant_s=clairvoyant_s,
         bound_s=saved_bound_s(intervals, n_blocks_max=n_blocks_max, reached_s=clairvoyant_s),
     )
+
+
+def _saved_s(policy: str, budget: BudgetResult) -> float:
+    return budget.policies[policy].saved_s
 
 
 def _share(part: float, whole: float) -> float:

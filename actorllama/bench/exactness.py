@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -12,7 +13,9 @@ from typing import Final
 import trio
 from attrs import evolve, frozen
 
-from actorllama.bench.machine import MachineFacts, machine_facts
+from actorllama.bench.chart import Bar, Chart, Panel, series_of
+from actorllama.bench.facts import BenchFacts, BenchStart, MeasuredModel, plain_options
+from actorllama.bench.harness import Spread, in_turns
 from actorllama.config import Config
 from actorllama.engine import EngineHost
 from actorllama.errors import RequestError
@@ -90,9 +93,7 @@ class Speeds:
         return {
             "exact_tokens_per_s": round(statistics.median(self.exact), 2),
             "faithful_tokens_per_s": round(statistics.median(self.faithful), 2),
-            "ratio": round(self.ratio, 4),
-            "ratio_min": round(min(self.ratios), 4),
-            "ratio_max": round(max(self.ratios), 4),
+            **Spread.of(self.ratios).to_json("ratio", n_digits=4),
         }
 
     def line(self, name: str) -> str:
@@ -118,20 +119,19 @@ class CostReport:
     """All lengths, and how to read them: quote the median ratios, not single speeds."""
 
     options: CostOptions
-    machine: MachineFacts
+    facts: BenchFacts
     lengths: tuple[CostAtLength, ...]
 
     def to_json(self) -> dict[str, object]:
         """Give the report as plain values.
 
-        Keys: ``bench`` (``"exactness"``), ``model``, ``n_seq``, ``n_tokens``, ``n_rounds``, ``machine``, and
+        Keys: those of every bench, ``n_seq``, ``n_tokens``, ``n_rounds``, and
         ``lengths``: a list with ``n_prompt`` (tokens before the decoding), ``prefill`` and ``decode``. Both
         have ``exact_tokens_per_s`` and ``faithful_tokens_per_s`` (medians, all sequences together), ``ratio``
         (median of exact / faithful; 0.92: exact takes 8 % of the speed), ``ratio_min`` and ``ratio_max``.
         """
         return {
-            "bench": "exactness",
-            "model": self.options.label,
+            **self.facts.envelope("exactness", plain_options(self.options)),
             "n_seq": self.options.context.n_seq,
             "n_tokens": self.options.n_tokens,
             "n_rounds": self.options.n_rounds,
@@ -139,7 +139,6 @@ class CostReport:
                 {"n_prompt": at.n_prompt, "prefill": at.prefill.to_json(), "decode": at.decode.to_json()}
                 for at in self.lengths
             ],
-            "machine": self.machine.to_json(),
         }
 
     def lines(self) -> list[str]:
@@ -149,6 +148,25 @@ class CostReport:
             shown.append(f"{self.options.context.n_seq} x {at.n_prompt} prompt tokens")
             shown += [at.prefill.line("prefill"), at.decode.line("decode")]
         return [*shown, "A ratio of 0.92 says that exact takes 8 % of the speed. Not shown: other machines."]
+
+    def chart(self) -> Chart:
+        """Show both ratios by the length of the prompt."""
+        kinds = {
+            "prefill": [(float(at.n_prompt), Spread.of(at.prefill.ratios)) for at in self.lengths],
+            "decode": [(float(at.n_prompt), Spread.of(at.decode.ratios)) for at in self.lengths],
+        }
+        panel = Panel(
+            title="exact / faithful; below 1 exact is slower",
+            x_label="prompt, tokens",
+            y_label="speed without flash attention / with it",
+            series=tuple(series_of(name, points) for name, points in kinds.items()),
+            bars=(Bar(value=1.0, label="no difference"),),
+        )
+        return Chart(
+            title=f"What exact costs, {self.options.label}, {self.options.context.n_seq} sequences",
+            panels=(panel,),
+            footnote=self.facts.footnote(),
+        )
 
 
 async def run_exactness_cost(
@@ -162,6 +180,7 @@ async def run_exactness_cost(
     Raises:
         ModelLoadError: The model cannot be used, or not with one of the two.
     """
+    began = BenchStart.now()
     async with open_runtime(Config()) as rt:
         on_progress(f"loading {options.label}")
         backend, host = rt.backend, await rt.host()
@@ -171,7 +190,8 @@ async def run_exactness_cost(
             measured = [await _at(options, model, host, length, on_progress) for length in lengths]
         finally:
             await trio.to_thread.run_sync(model.close)
-        return CostReport(options=options, machine=machine_facts(rt.build_info()), lengths=tuple(measured))
+        facts = began.facts(build=rt.build_info(), model=MeasuredModel.of(options.model, options.label))
+        return CostReport(options=options, facts=facts, lengths=tuple(measured))
 
 
 async def _affordable(options: CostOptions, model: NativeModel, host: EngineHost) -> Sequence[int]:
@@ -201,24 +221,25 @@ async def _at(
     length: int,
     on_progress: Callable[[str], None],
 ) -> CostAtLength:
-    def work() -> CostAtLength:
-        sides = {flash: _Side(model, options, length, flash_attention=flash) for flash in (False, True)}
-        rates: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
-        try:
-            for index in range(options.n_rounds + 1):
-                for flash in (False, True) if index % 2 == 0 else (True, False):
-                    rates[flash].append(host.run(sides[flash].rates).result())
-        finally:
-            for side in sides.values():
-                side.close()
-        exact, faithful = rates[False][1:], rates[True][1:]
-        return CostAtLength(
-            n_prompt=length,
-            prefill=Speeds(exact=tuple(r[0] for r in exact), faithful=tuple(r[0] for r in faithful)),
-            decode=Speeds(exact=tuple(r[1] for r in exact), faithful=tuple(r[1] for r in faithful)),
-        )
+    def open_sides() -> tuple[_Side, _Side]:
+        exact = _Side(model, options, length, flash_attention=False)
+        return exact, _Side(model, options, length, flash_attention=True)
 
-    at = await trio.to_thread.run_sync(work)
+    async def rates(side: _Side, _number: int) -> tuple[float, float]:
+        return await trio.to_thread.run_sync(lambda: host.run(side.rates).result())
+
+    sides = await trio.to_thread.run_sync(open_sides)
+    try:
+        exact, faithful = await in_turns(*(partial(rates, side) for side in sides), n_rounds=options.n_rounds)
+    finally:
+        with trio.CancelScope(shield=True):
+            for side in sides:
+                await trio.to_thread.run_sync(side.close)
+    at = CostAtLength(
+        n_prompt=length,
+        prefill=Speeds(exact=tuple(r[0] for r in exact), faithful=tuple(r[0] for r in faithful)),
+        decode=Speeds(exact=tuple(r[1] for r in exact), faithful=tuple(r[1] for r in faithful)),
+    )
     on_progress(f"{length} tokens: prefill {at.prefill.ratio:.3f}, decode {at.decode.ratio:.3f}")
     return at
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +138,8 @@ def plain_options(options: attrs.AttrsInstance) -> dict[str, object]:
 def _plain(value: object) -> object:
     if attrs.has(type(value)):
         return plain_options(cast("attrs.AttrsInstance", value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # no bound: JSON has no infinity
     if isinstance(value, tuple | list):
         return [_plain(item) for item in cast("tuple[object, ...]", value)]
     return str(value) if isinstance(value, Path) else value

@@ -1,6 +1,7 @@
 """Draws charts with matplotlib, without a display; the ``plot`` extra brings it."""
 
-# pyright: reportUnknownMemberType=false - matplotlib leaves the keywords that it hands on without types
+# matplotlib leaves the keywords that it hands on without types:
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

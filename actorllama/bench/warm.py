@@ -7,8 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from actorllama.bench.commit import commit_of_tree
-from actorllama.bench.machine import machine_facts
+from actorllama.bench.facts import BenchStart, MeasuredModel
 from actorllama.bench.warm_gaps import measure_gaps
 from actorllama.bench.warm_options import WarmBenchOptions, WarmSource, prompt_tokens
 from actorllama.bench.warm_report import NeighbourGaps, WarmCase, WarmReport
@@ -47,11 +46,11 @@ class _Bench:
         self._modes = (0, options.n_neighbours) if options.n_neighbours else (0,)
 
     async def run(self, root: Path) -> WarmReport:
-        options = self._options
+        options, began = self._options, BenchStart.now()
         gaps: NeighbourGaps | None = None
         self._on_progress(f"loading {options.label}")
         async with WarmSession.open(options, root) as session:
-            machine = machine_facts(session.build)
+            build = session.build
             for n_tokens in options.prefixes:
                 await self._in_memory(session, root, n_tokens)
             if options.n_neighbours and "ram" in options.sources:
@@ -68,9 +67,8 @@ class _Bench:
                     self._add(await restart_case(options, root, n_tokens, n_neighbours))
         order = {source: place for place, source in enumerate(("cold", "live", "ram", "disk", "restart"))}
         self._cases.sort(key=lambda case: (case.n_tokens, order[case.source], case.neighbours))
-        return WarmReport(
-            options=options, machine=machine, commit=commit_of_tree(), cases=tuple(self._cases), gaps=gaps
-        )
+        facts = began.facts(build=build, model=MeasuredModel.of(options.model, options.label))
+        return WarmReport(options=options, facts=facts, cases=tuple(self._cases), gaps=gaps)
 
     async def _in_memory(self, session: WarmSession, root: Path, n_tokens: int) -> None:
         """Measure what needs the process that has computed the prefix, and leave it on disk."""

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from actorllama.bench.machine import MachineFacts
+from actorllama.bench.chart import Bar, Chart, Panel, Series, series_of
+from actorllama.bench.facts import BenchFacts, plain_options
+from actorllama.bench.harness import Spread
 from actorllama.bench.warm_options import WarmBenchOptions, WarmSource
 
 __all__ = ["NeighbourGaps", "WarmCase", "WarmReport", "WarmShot"]
+
+_RAM_BAR = 1.3
 
 
 @frozen(kw_only=True)
@@ -56,21 +60,15 @@ class WarmCase:
         if self.error is not None:
             return {**case, "error": self.error}
         shots = self.shots
-        firsts = [shot.first_token_s for shot in shots]
-        ratios = [shot.ratio for shot in shots]
         queue_s, restore_s, prefill_s = (
             statistics.median(part) for part in zip(*(shot.parts_s for shot in shots), strict=True)
         )
         return {
             **case,
             "n": len(shots),
-            "first_token_s": round(self.first_token_s, 6),
-            "first_token_s_min": round(min(firsts), 6),
-            "first_token_s_max": round(max(firsts), 6),
+            **Spread.of([shot.first_token_s for shot in shots]).to_json("first_token_s"),
             "bare_s": round(statistics.median(shot.bare_s for shot in shots), 6),
-            "ratio": round(self.ratio, 4),
-            "ratio_min": round(min(ratios), 4),
-            "ratio_max": round(max(ratios), 4),
+            **Spread.of([shot.ratio for shot in shots]).to_json("ratio", n_digits=4),
             "n_cached": min(shot.n_cached for shot in shots),
             "queue_s": round(queue_s, 6),
             "restore_s": round(restore_s, 6),
@@ -116,29 +114,17 @@ class WarmReport:
     """All cases; quote ratios, not times."""
 
     options: WarmBenchOptions
-    machine: MachineFacts
-    commit: str | None
+    facts: BenchFacts
     cases: tuple[WarmCase, ...]
     gaps: NeighbourGaps | None
 
     def to_json(self) -> dict[str, object]:
         """Give the report as plain values."""
-        options = self.options
         return {
-            "bench": "warm",
-            "model": options.label,
-            "commit": self.commit,
-            "options": {
-                "n_suffix": options.n_suffix,
-                "n_rounds": options.n_rounds,
-                "n_threads": options.n_threads,
-                "n_neighbours": options.n_neighbours,
-                "block_tokens": options.block_tokens,
-            },
+            **self.facts.envelope("warm", plain_options(self.options)),
             "cases": [case.to_json() for case in self.cases],
             "neighbours_p99": None if self.gaps is None else self.gaps.to_json(),
             "disk_to_ram": self._disk_to_ram(),
-            "machine": self.machine.to_json(),
         }
 
     def headline(self) -> str:
@@ -168,6 +154,57 @@ class WarmReport:
                 f"{facts['saved_ratio']} x beside a save of {self.gaps.n_tokens} tokens."
             )
         return [*lines, "Not shown: files that are not in the page cache, other machines."]
+
+    def chart(self) -> Chart:
+        """Show times and ratios by the length of the prefix, a line for each place; without neighbours."""
+        times: list[Series] = []
+        ratios: list[Series] = []
+        for source in dict.fromkeys(case.source for case in self.cases):
+            quiet = [
+                case for case in self.cases if case.source == source and not case.neighbours and case.shots
+            ]
+            if not quiet:
+                continue
+            times.append(
+                series_of(
+                    source,
+                    [
+                        (float(case.n_tokens), Spread.of([1000 * shot.first_token_s for shot in case.shots]))
+                        for case in quiet
+                    ],
+                )
+            )
+            ratios.append(
+                series_of(
+                    source,
+                    [
+                        (float(case.n_tokens), Spread.of([shot.ratio for shot in case.shots]))
+                        for case in quiet
+                    ],
+                )
+            )
+        return Chart(
+            title=f"First token behind a saved prefix, {self.options.label}",
+            panels=(
+                Panel(
+                    title="time, by where the prefix is",
+                    x_label="prefix, tokens",
+                    y_label="time to the first token, ms",
+                    series=tuple(times),
+                    x_scale="log",
+                    y_scale="log",
+                ),
+                Panel(
+                    title="beside the bare thing",
+                    x_label="prefix, tokens",
+                    y_label="turn / bare",
+                    series=tuple(ratios),
+                    x_scale="log",
+                    bars=(Bar(value=_RAM_BAR, label=f"bar from RAM: {_RAM_BAR}"),),
+                ),
+            ),
+            footnote=self.facts.footnote(),
+        )
 
     def _row(self, case: WarmCase) -> Sequence[str]:
         head = (str(case.n_tokens), case.source, str(case.neighbours))

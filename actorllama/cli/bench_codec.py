@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import click
 
-from actorllama.cli.bench_run import measure, tell_table
-from actorllama.cli.examples import examples
+from actorllama.cli.bench_command import bench_command
+from actorllama.cli.bench_run import draw_report, measure, tell_table
 from actorllama.cli.model_summary import summarise
-from actorllama.cli.parameters import JSON, model_path_from
+from actorllama.cli.parameters import model_path_from
 from actorllama.cli.screen import note
 from actorllama.demo import model_path
 
@@ -36,14 +37,14 @@ _PARAMS: Final[list[click.Parameter]] = [
     ),
     click.Option(["--seed"], type=click.IntRange(0, 2**32 - 1), default=7, help="Of the text."),
     click.Option(["--threads", "n_threads"], type=int, default=1, show_default=True, help="0: one per core."),
-    JSON,
 ]
 
 
-@click.command(
+@bench_command(
     "codec",
+    takes="10 s",
     params=_PARAMS,
-    epilog=examples(
+    lines=(
         "actorllama bench codec",
         "actorllama bench codec model.gguf --tokens 4096 --json",
         "actorllama bench codec --tokens 64 --boundaries 1 --positions 8",
@@ -58,6 +59,7 @@ def command(
     seed: int,
     n_threads: int,
     as_json: bool,
+    plot: Path | None,
 ) -> int:
     """Measure what the codecs save, cost and spoil on a model's own states.
 
@@ -84,4 +86,5 @@ def command(
     if report is None:
         return code
     tell_table(report, as_json=as_json)
+    draw_report(report, plot)
     return code or int(bool(report.not_exact))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import click
 
-from actorllama.cli.bench_run import measure, tell_lines
-from actorllama.cli.bench_target import TARGET, target_from
-from actorllama.cli.examples import examples
-from actorllama.cli.parameters import JSON
+from actorllama.cli.bench_command import bench_command
+from actorllama.cli.bench_run import draw_report, measure, tell_lines
+from actorllama.cli.bench_target import TARGET, n_ctx_train_of, target_from
 from actorllama.cli.screen import note
 
 __all__ = ["command"]
@@ -27,14 +27,14 @@ _PARAMS: Final[list[click.Parameter]] = [
     _count("--user", "n_user", 32, "Tokens of each message."),
     _count("--reply", "n_reply", 32, "Tokens of each reply."),
     _count("-n", "n_seq", 4, "Sequences: fewer than conversations, so that some must be brought back."),
-    JSON,
 ]
 
 
-@click.command(
+@bench_command(
     "conversation",
+    takes="2 minutes",
     params=_PARAMS,
-    epilog=examples(
+    lines=(
         "actorllama bench conversation",
         "actorllama bench conversation --shape 0.5b --turns 5 --json",
         "actorllama bench conversation --model model.gguf --conversations 2 --turns 2 --system 64",
@@ -52,6 +52,7 @@ def command(
     n_reply: int,
     n_seq: int,
     as_json: bool,
+    plot: Path | None,
 ) -> int:
     """Hold conversations with a common beginning, with the cache and without it.
 
@@ -62,10 +63,11 @@ def command(
     from actorllama.bench.conversation_report import ConversationBenchOptions
 
     target = target_from(model, shape)
+    path = target.path
     options = ConversationBenchOptions(
-        model=target.path,
+        model=path,
         label=target.label,
-        n_ctx_train=target.n_ctx_train,
+        n_ctx_train=n_ctx_train_of(path),
         n_conversations=n_conversations,
         n_turns=n_turns,
         n_system=n_system,
@@ -78,4 +80,5 @@ def command(
     report, code = measure(lambda: run_conversation_bench(options, note))
     if report is not None:
         tell_lines(report, as_json=as_json)
+        draw_report(report, plot)
     return code

@@ -6,33 +6,17 @@ from pathlib import Path
 
 import click
 
-from actorllama.cli.examples import examples
-from actorllama.cli.parameters import JSON
-from actorllama.cli.screen import note, say, say_json
+from actorllama.cli.bench_command import bench_command
+from actorllama.cli.bench_run import draw_report, tell_lines
+from actorllama.cli.screen import note
 from actorllama.errors import RequestError
 
 __all__ = ["command"]
 
-_HELP = """Replay a trace of prompts under each eviction policy, beside what is possible.
 
-A trace has one JSON object on each line, in the order in which the requests came:
-
-\b
-  {"timestamp": 0, "input_length": 1100, "hash_ids": [7, 8, 9]}
-  input_length  tokens of the prompt, at least 1
-  hash_ids      for each block of the prompt, also a last unfinished one, an
-                integer or a text that stands for it and all before it
-  timestamp     optional; never less than in the line before
-  Other fields are ignored, and so are empty lines.
-
-"of bound" is the share of seconds that no policy can exceed; "most hits" knows the future, and its hits
-are the most that are possible. The same trace gives the same answer on every machine.
-"""
-
-
-@click.command(
+@bench_command(
     "eviction",
-    help=_HELP,
+    takes="20 s",
     params=[
         click.Option(["--trace"], metavar="FILE", help="JSON lines, as said above."),
         click.Option(
@@ -94,9 +78,8 @@ are the most that are possible. The same trace gives the same answer on every ma
             multiple=True,
             help="Only this policy; may be repeated.  [default: all]",
         ),
-        JSON,
     ],
-    epilog=examples(
+    lines=(
         "actorllama bench eviction --synthetic loop --requests 300",
         "actorllama bench eviction --requests 300 --fraction 0.1 --attention-tokens 8192 --json",
     ),
@@ -114,8 +97,23 @@ def command(
     attention_tokens: int,
     policies: tuple[str, ...],
     as_json: bool,
+    plot: Path | None,
 ) -> int:
-    """Replay a trace under each eviction policy, beside what is possible."""
+    """Replay a trace of prompts under each eviction policy, beside what is possible.
+
+    A trace has one JSON object on each line, in the order in which the requests came:
+
+    \b
+      {"timestamp": 0, "input_length": 1100, "hash_ids": [7, 8, 9]}
+      input_length  tokens of the prompt, at least 1
+      hash_ids      for each block of the prompt, also a last unfinished one, an
+                    integer or a text that stands for it and all before it
+      timestamp     optional; never less than in the line before
+      Other fields are ignored, and so are empty lines.
+
+    "of bound" is the share of seconds that no policy can exceed; "most hits" knows the future, and its
+    hits are the most that are possible. The same trace gives the same answer on every machine.
+    """  # noqa: D301 - click asks for the character, not for two that stand for it
     from actorllama.bench.block_trace import read_block_trace
     from actorllama.bench.eviction import FRACTIONS, EvictionBenchOptions, run_eviction_bench
     from actorllama.bench.prefill_cost import PrefillCost
@@ -137,9 +135,6 @@ def command(
         else synthetic_trace(synthetic or "conversations", n_requests=n_requests, block_tokens=block_tokens)
     )
     report = run_eviction_bench(replayed, options, on_progress=note)
-    if as_json:
-        say_json(report.to_json())
-    else:
-        for line in report.lines():
-            say(line)
+    tell_lines(report, as_json=as_json)
+    draw_report(report, plot)
     return 0

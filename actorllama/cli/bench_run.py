@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from actorllama.cli.bench_scenario import scenario_in_use
 from actorllama.cli.interrupts import Interrupts, run_interruptible
-from actorllama.cli.screen import say, say_json, say_table
+from actorllama.cli.screen import note, say, say_json, say_table
 
-__all__ = ["LinesReport", "TableReport", "measure", "tell_lines", "tell_table"]
+if TYPE_CHECKING:
+    from actorllama.bench.chart import Chart
+
+__all__ = ["DrawnReport", "LinesReport", "TableReport", "draw_report", "measure", "tell_lines", "tell_table"]
 
 R = TypeVar("R")
 
@@ -45,6 +50,14 @@ class TableReport(Protocol):
         ...
 
 
+class DrawnReport(Protocol):
+    """A report that can be looked at."""
+
+    def chart(self) -> Chart:
+        """Give it as a picture."""
+        ...
+
+
 def measure(work: Callable[[], Awaitable[R]]) -> tuple[R | None, int]:
     """Run a measurement; return its report, ``None`` if Ctrl-C ended it, and the exit code."""
 
@@ -60,7 +73,7 @@ def measure(work: Callable[[], Awaitable[R]]) -> tuple[R | None, int]:
 def tell_lines(report: LinesReport, *, as_json: bool) -> None:
     """Print a report as lines, or as one JSON object."""
     if as_json:
-        say_json(report.to_json())
+        say_json({**report.to_json(), "scenario": scenario_in_use()})
         return
     for line in report.lines():
         say(line)
@@ -69,9 +82,19 @@ def tell_lines(report: LinesReport, *, as_json: bool) -> None:
 def tell_table(report: TableReport, *, as_json: bool) -> None:
     """Print a report as a table, or as one JSON object."""
     if as_json:
-        say_json(report.to_json())
+        say_json({**report.to_json(), "scenario": scenario_in_use()})
         return
     say(report.headline())
     say_table(*report.table())
     for line in report.notes():
         say(line)
+
+
+def draw_report(report: DrawnReport, plot: Path | None) -> None:
+    """Draw a report, if a picture is asked for."""
+    if plot is None:
+        return
+    from actorllama.bench.plot import draw
+
+    draw(report.chart(), plot)
+    note(f"drawn: {plot}")

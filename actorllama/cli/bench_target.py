@@ -11,18 +11,25 @@ from attrs import frozen
 from actorllama.cli.model_summary import summarise
 from actorllama.cli.parameters import model_path_from
 from actorllama.cli.screen import note
+from actorllama.demo import model_path
 from actorllama.errors import RequestError
 
-__all__ = ["TARGET", "BenchTarget", "target_from"]
+__all__ = ["TARGET", "BenchTarget", "n_ctx_train_of", "target_from"]
 
 _SHAPES: Final = ("15m", "0.5b")
 
 TARGET: Final[tuple[click.Parameter, ...]] = (
-    click.Option(["--model", "-m"], metavar="PATH", help="A GGUF file."),
+    click.Option(["--model", "-m"], metavar="PATH", help="A GGUF file, or demo."),
     click.Option(
         ["--shape"], type=click.Choice(_SHAPES), help="A random model of this shape instead.  [default: 15m]"
     ),
-    click.Option(["--threads", "n_threads"], type=int, default=0, show_default=True, help="0: one per core."),
+    click.Option(
+        ["--threads", "n_threads"],
+        type=click.IntRange(0, 512),
+        default=0,
+        show_default=True,
+        help="0: one per core.",
+    ),
 )
 """Parameters ``model``, ``shape`` and ``n_threads``."""
 
@@ -31,25 +38,41 @@ TARGET: Final[tuple[click.Parameter, ...]] = (
 class BenchTarget:
     """What is measured."""
 
-    path: Path
+    given: Path | None
+    """The user's file; ``None`` for a random one."""
     label: str
-    n_ctx_train: int
-    """Tokens of context that it was trained for."""
+
+    @property
+    def path(self) -> Path:
+        """The file; a random one is written on first use."""
+        if self.given is not None:
+            return self.given
+        from actorllama.bench import shape_path
+
+        note(f"random model {self.label}: written on first use, then kept")
+        return shape_path(self.label)
 
 
 def target_from(model: str | None, shape: str | None) -> BenchTarget:
-    """Find the file, or write the random one; an unusable one is told before anything is started.
+    """Find out what is to be measured; an unusable file is told before anything is started or written.
 
     Raises:
         RequestError: Both were given.
+        ModelLoadError: The file cannot be used.
     """
-    from actorllama.bench import shape_path
-
     if model is not None and shape is not None:
         raise RequestError(field="shape", value=shape, reason="give either a model or a shape")
     path = model_path_from(model)
-    label = shape or _SHAPES[0] if path is None else path.name
     if path is None:
-        note(f"random model {label}: written on first use, then kept")
-        path = shape_path(label)
-    return BenchTarget(path=path, label=label, n_ctx_train=summarise(path).n_ctx_train)
+        return (
+            BenchTarget(given=model_path(), label="demo")
+            if model
+            else BenchTarget(given=None, label=shape or _SHAPES[0])
+        )
+    summarise(path)
+    return BenchTarget(given=path, label=path.name)
+
+
+def n_ctx_train_of(path: Path) -> int:
+    """Tell the tokens of context that a model was trained for."""
+    return summarise(path).n_ctx_train

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import click
 
-from actorllama.cli.bench_run import measure, tell_table
-from actorllama.cli.bench_target import TARGET, target_from
-from actorllama.cli.examples import examples
-from actorllama.cli.parameters import JSON
+from actorllama.cli.bench_command import bench_command
+from actorllama.cli.bench_run import draw_report, measure, tell_table
+from actorllama.cli.bench_target import TARGET, n_ctx_train_of, target_from
 from actorllama.cli.screen import note
 
 __all__ = ["command"]
@@ -44,14 +44,14 @@ _PARAMS: Final[list[click.Parameter]] = [
     click.Option(
         ["--rounds", "n_rounds"], type=int, default=3, show_default=True, help="Turns of each case."
     ),
-    JSON,
 ]
 
 
-@click.command(
+@bench_command(
     "warm",
+    takes="2 minutes",
     params=_PARAMS,
-    epilog=examples(
+    lines=(
         "actorllama bench warm",
         "actorllama bench warm --shape 0.5b --at 4096 --source ram --source disk --json",
         "actorllama bench warm --model model.gguf --at 64 --rounds 1 --neighbours 0",
@@ -68,6 +68,7 @@ def command(
     n_neighbours: int,
     n_rounds: int,
     as_json: bool,
+    plot: Path | None,
 ) -> int:
     """Measure the time to the first token with a prefix that is warm, by where it is.
 
@@ -79,10 +80,11 @@ def command(
     from actorllama.bench.warm_options import WARM_SOURCES, WarmBenchOptions
 
     target = target_from(model, shape)
+    path = target.path
     options = WarmBenchOptions(
-        model=target.path,
+        model=path,
         label=target.label,
-        n_ctx_train=target.n_ctx_train,
+        n_ctx_train=n_ctx_train_of(path),
         lengths=lengths,
         sources=tuple(source for source in WARM_SOURCES if source in sources or not sources),
         n_suffix=n_suffix,
@@ -95,4 +97,5 @@ def command(
     if report is None:
         return code
     tell_table(report, as_json=as_json)
+    draw_report(report, plot)
     return code or int(any(case.error is not None for case in report.cases))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from actorllama.bench.codec import CodecBenchOptions, run_codec_bench
 from actorllama.bench.codec_figures import CodecFigures, Distance, Speed, distance, fastest
 from actorllama.bench.codec_report import CodecReport
-from actorllama.bench.machine import MachineFacts
+from actorllama.bench.facts import BenchStart
 from actorllama.demo import model_path
 from actorllama.errors import RequestError
 from actorllama.kvcache import CODECS
@@ -37,13 +37,11 @@ def figures(name: str = "zstd", *, is_lossy: bool = False, found: Distance = EXA
 
 
 def report(*rows: CodecFigures) -> CodecReport:
-    machine = MachineFacts(
-        cpu="none", n_cores=1, memory_bytes=1, python="3", library="x", has_openmp=False, load_average=0.0
-    )
     return CodecReport(
+        facts=BenchStart.now().facts(),
+        options={},
         label="m",
         n_params=5,
-        machine=machine,
         n_tokens=64,
         boundaries=(32,),
         n_positions=8,

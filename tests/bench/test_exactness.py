@@ -21,7 +21,7 @@ async def test_both_sides_are_measured_at_every_length() -> None:
     told: list[str] = []
     report = await run_exactness_cost(options(lengths=(64, 96)), told.append)
     answer = report.to_json()
-    assert set(answer) == {"bench", "model", "n_seq", "n_tokens", "n_rounds", "lengths", "machine"}
+    assert {"bench", "model", "n_seq", "n_tokens", "n_rounds", "lengths", "machine"} < set(answer)
     assert (answer["bench"], answer["n_seq"]) == ("exactness", 2)
     assert [at.n_prompt for at in report.lengths] == [64, 96]
     for at in report.lengths:
@@ -43,6 +43,8 @@ def test_the_ratio_is_the_median_of_the_rounds() -> None:
         "exact_tokens_per_s": 90.0,
         "faithful_tokens_per_s": 100.0,
         "ratio": 0.9,
+        "ratio_q1": 0.85,
+        "ratio_q3": 0.95,
         "ratio_min": 0.8,
         "ratio_max": 1.0,
     }

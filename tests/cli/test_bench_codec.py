@@ -16,7 +16,7 @@ def test_codec_answers_with_one_object_of_json(invoke: Invoke, demo: Path) -> No
     answer = json.loads(done.out)
     assert done.out.count("\n") == 1
     assert [row["name"] for row in answer["codecs"]] == ["none", "lz4", "zstd", "q8"]
-    assert answer["model"] == demo.name
+    assert answer["model"]["label"] == demo.name
 
 
 def test_codec_tells_people_a_table_and_how_to_read_it(invoke: Invoke) -> None:

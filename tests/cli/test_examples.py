@@ -14,11 +14,12 @@ from tests.cli.saved_turns import made_up_turn, put
 from tests.cli.shell import TIMEOUT_S, Invoke
 
 TOO_LONG = (
-    "bench decode --shape",
+    "bench decode --scenario",
     "bench decode\n",
     "bench exactness --shape",
     "bench exactness\n",
-    "bench actors",
+    "bench actors\n",
+    "bench actors --json",
     "bench warm --shape",
     "bench warm\n",
     "bench conversation --shape",

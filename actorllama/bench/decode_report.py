@@ -1,0 +1,201 @@
+"""What the decode bench measures, what it found, and how to read it."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from actorllama.bench.chart import Bar, Chart, Panel, Series, series_of
+from actorllama.bench.facts import BenchFacts, plain_options
+from actorllama.bench.harness import Spread
+from actorllama.errors import RequestError
+
+__all__ = ["N_PROMPT", "DecodeBenchOptions", "DecodeReport", "DecodeRound"]
+
+N_PROMPT: Final = 16
+"""Tokens of each prompt."""
+
+_BARS: Final = {"15m": 0.92, "0.5b": 0.97}
+
+
+@frozen(kw_only=True)
+class DecodeBenchOptions:
+    """What to measure."""
+
+    model: Path
+    label: str
+    n_seq: int = 8
+    n_tokens: int = 64
+    """Tokens of each turn, after its first."""
+    n_rounds: int = 7
+    n_threads: int = 0
+    is_streamed: bool = True
+    """Read every turn token by token; otherwise wait for whole results."""
+    n_other_models: int = 0
+    """Idle models loaded beside the measured one."""
+    has_telemetry: bool = False
+    """Measure each round also with every handler attached."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what cannot be measured."""
+        bounds = (
+            ("n", self.n_seq, 1, 256),
+            ("tokens", self.n_tokens, 4, 1 << 16),
+            ("rounds", self.n_rounds, 1, 1000),
+        )
+        for field, value, low, high in bounds:
+            if not low <= value <= high:
+                raise RequestError(field=field, value=value, reason=f"must be {low} to {high}")
+
+    @property
+    def ctx_per_seq(self) -> int:
+        """Room for the prompt and the reply."""
+        return N_PROMPT + self.n_tokens + 8
+
+
+@frozen(kw_only=True)
+class DecodeRound:
+    """The runtime, and the mean of the bare loop before and after it."""
+
+    bare_tokens_per_s: float
+    runtime_tokens_per_s: float
+    telemetry_tokens_per_s: float | None = None
+    """With every handler attached; ``None`` if that was not measured."""
+
+    @property
+    def ratio(self) -> float:
+        """Runtime against bare."""
+        return self.runtime_tokens_per_s / self.bare_tokens_per_s
+
+    @property
+    def telemetry_ratio(self) -> float | None:
+        """With handlers against without."""
+        rate = self.telemetry_tokens_per_s
+        return None if rate is None else rate / self.runtime_tokens_per_s
+
+
+@frozen(kw_only=True)
+class DecodeReport:
+    """All rounds, and how to read them: quote the median ratio, not single speeds."""
+
+    options: DecodeBenchOptions
+    facts: BenchFacts
+    rounds: tuple[DecodeRound, ...]
+    handlers: tuple[str, ...] = ()
+    """What was attached for ``telemetry_ratio``."""
+    cpu_s_per_1000_tokens: float | None = None
+    """Of the runtime, prompts of 16 tokens included."""
+    bare_cpu_s_per_1000_tokens: float | None = None
+
+    @property
+    def telemetry_ratio(self) -> float | None:
+        """Median of with handlers against without; ``None`` if that was not measured."""
+        ratios = [item.telemetry_ratio for item in self.rounds if item.telemetry_ratio is not None]
+        return statistics.median(ratios) if ratios else None
+
+    @property
+    def bare_tokens_per_s(self) -> float:
+        """Median of the bare loop."""
+        return statistics.median(item.bare_tokens_per_s for item in self.rounds)
+
+    @property
+    def runtime_tokens_per_s(self) -> float:
+        """Median of the runtime."""
+        return statistics.median(item.runtime_tokens_per_s for item in self.rounds)
+
+    @property
+    def ratio(self) -> float:
+        """Median of the rounds' ratios: each compares neighbours in time, so drift cancels."""
+        return statistics.median(item.ratio for item in self.rounds)
+
+    def to_json(self) -> dict[str, object]:
+        """Give the report as plain values."""
+        bare_cpu_s = self.bare_cpu_s_per_1000_tokens
+        return {
+            **self.facts.envelope(
+                "decode",
+                plain_options(self.options),
+                cpu_s_per_1000_tokens=self.cpu_s_per_1000_tokens,
+            ),
+            "bare_cpu_s_per_1000_tokens": None if bare_cpu_s is None else round(bare_cpu_s, 6),
+            "n_seq": self.options.n_seq,
+            "n_tokens": self.options.n_tokens,
+            "is_streamed": self.options.is_streamed,
+            "n_other_models": self.options.n_other_models,
+            "bare_tokens_per_s": round(self.bare_tokens_per_s, 2),
+            "runtime_tokens_per_s": round(self.runtime_tokens_per_s, 2),
+            **Spread.of([item.ratio for item in self.rounds]).to_json("ratio", n_digits=4),
+            "rounds": [
+                {"bare": round(r.bare_tokens_per_s, 2), "runtime": round(r.runtime_tokens_per_s, 2)}
+                for r in self.rounds
+            ],
+            **self._telemetry(),
+        }
+
+    def _telemetry(self) -> dict[str, object]:
+        if self.telemetry_ratio is None:
+            return {}
+        rates = [item.telemetry_tokens_per_s or 0.0 for item in self.rounds]
+        return {
+            "telemetry_ratio": round(self.telemetry_ratio, 4),
+            "telemetry_tokens_per_s": round(statistics.median(rates), 2),
+            "telemetry_handlers": list(self.handlers),
+        }
+
+    def lines(self) -> list[str]:
+        """Give the report as a person reads it."""
+        ratios = sorted(item.ratio for item in self.rounds)
+        how = "streamed token by token" if self.options.is_streamed else "whole results"
+        told = []
+        if self.telemetry_ratio is not None:
+            names = ", ".join(self.handlers)
+            told = [f"  all handlers attached   {self.telemetry_ratio:10.3f} of the runtime without: {names}"]
+        return [
+            f"{self.options.label}: {self.options.n_seq} sequences x {self.options.n_tokens} tokens, {how}",
+            f"  bare llama_decode loop  {self.bare_tokens_per_s:10.1f} tokens/s",
+            f"  actorllama runtime      {self.runtime_tokens_per_s:10.1f} tokens/s, with sampling and text",
+            f"  ratio                   {self.ratio:10.3f}"
+            f", from {ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} rounds",
+            *told,
+            "Not shown: prompt processing, quality, long contexts, other machines.",
+        ]
+
+    def chart(self) -> Chart:
+        """Show every round's ratio, and the speeds of both sides."""
+        numbers = tuple(float(number) for number in range(1, len(self.rounds) + 1))
+        bar = _BARS.get(self.options.label)
+        bars = () if bar is None else (Bar(value=bar, label=f"bar: {bar}"),)
+        rounds = {
+            "bare llama_decode": [item.bare_tokens_per_s for item in self.rounds],
+            "runtime": [item.runtime_tokens_per_s for item in self.rounds],
+        }
+        ratios = Spread.of([item.ratio for item in self.rounds])
+        of_rounds = Series(label="runtime / bare", x=numbers, y=ratios.values)
+        return Chart(
+            title=f"Decoding, {self.options.label}, {self.options.n_seq} turns",
+            panels=(
+                Panel(
+                    title=f"median {ratios.median:.3f} of the bare loop",
+                    x_label="round",
+                    y_label="runtime / bare loop",
+                    series=(of_rounds,),
+                    bars=bars,
+                ),
+                Panel(
+                    title="speed, middle half of the rounds",
+                    x_label="",
+                    y_label="tokens/s, all turns together",
+                    names=tuple(rounds),
+                    series=(
+                        series_of(
+                            "tokens/s",
+                            [(float(x), Spread.of(rates)) for x, rates in enumerate(rounds.values())],
+                        ),
+                    ),
+                ),
+            ),
+            footnote=self.facts.footnote(),
+        )

@@ -1,0 +1,108 @@
+"""``actorllama bench decode``: how much of the bare loop's speed a turn gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from attrs import evolve
+
+from actorllama.cli.bench_command import bench_command
+from actorllama.cli.bench_cost import with_cost
+from actorllama.cli.bench_run import draw_report, measure, tell_lines
+from actorllama.cli.bench_target import TARGET, target_from
+from actorllama.cli.screen import note
+
+__all__ = ["command"]
+
+
+@bench_command(
+    "decode",
+    takes="20 s",
+    params=[
+        *TARGET,
+        click.Option(["-n", "n_seq"], type=int, default=8, show_default=True, help="Turns side by side."),
+        click.Option(
+            ["--tokens", "n_tokens"], type=int, default=64, show_default=True, help="Tokens of each turn."
+        ),
+        click.Option(
+            ["--rounds", "n_rounds"],
+            type=int,
+            default=7,
+            show_default=True,
+            help="Measurements of each side.",
+        ),
+        click.Option(
+            ["--whole", "is_whole"], is_flag=True, help="Wait for whole replies instead of reading streams."
+        ),
+        click.Option(
+            ["--others", "n_others"],
+            type=click.IntRange(0, 512),
+            default=0,
+            show_default=True,
+            help="Idle models loaded beside.",
+        ),
+        click.Option(
+            ["--cost/--no-cost", "is_cost"],
+            default=True,
+            show_default=True,
+            help="Say also what exact costs against faithful: a few seconds more.",
+        ),
+        click.Option(
+            ["--telemetry", "is_telemetry"], is_flag=True, help="Measure also with every handler attached."
+        ),
+    ],
+    lines=(
+        "actorllama bench decode",
+        "actorllama bench decode --scenario decode-05b -n 32 --json",
+        "actorllama bench decode --model model.gguf -n 2 --tokens 8 --rounds 1 --no-cost --telemetry",
+    ),
+)
+def command(
+    *,
+    model: str | None,
+    shape: str | None,
+    n_seq: int,
+    n_tokens: int,
+    n_rounds: int,
+    n_threads: int,
+    n_others: int,
+    is_whole: bool,
+    is_cost: bool,
+    is_telemetry: bool,
+    as_json: bool,
+    plot: Path | None,
+) -> int:
+    """Decode through the runtime, and with llama_decode alone.
+
+    The median of the rounds' ratios is the result. A random model is written once and kept in the cache.
+    At the end a short measurement says what exact costs against faithful; actorllama bench exactness takes
+    its time over that.
+    """
+    from actorllama.bench import DecodeBenchOptions, run_decode_bench
+
+    target = target_from(model, shape)
+    options = DecodeBenchOptions(
+        model=target.given or Path(),
+        label=target.label,
+        n_seq=n_seq,
+        n_tokens=n_tokens,
+        n_rounds=n_rounds,
+        n_threads=n_threads,
+        n_other_models=n_others,
+        is_streamed=not is_whole,
+        has_telemetry=is_telemetry,
+    )
+    options = evolve(options, model=target.path)  # only now: what is refused writes no model
+    report, code = measure(lambda: run_decode_bench(options, note))
+    if report is None:
+        return code
+    draw_report(report, plot)
+    if not is_cost:
+        tell_lines(report, as_json=as_json)
+        return code
+    with_its_cost, code = measure(
+        lambda: with_cost(report, options.model, target.label, n_seq=n_seq, n_threads=n_threads)
+    )
+    tell_lines(with_its_cost or report, as_json=as_json)
+    return code
