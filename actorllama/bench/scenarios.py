@@ -162,16 +162,20 @@ def _read(path: Path) -> Scenario:
 def _value(name: str, value: object, source: str) -> ScenarioValue:
     if isinstance(value, bool | int | float | str):
         return value
-    items = cast("list[object]", value) if isinstance(value, list) else []
+    items = _items(value)
+    if items is None:
+        hint = "Use a number, a text, true or false, or a list of them."
+        raise ConfigError(field=name, value=value, source=source, hint=hint)
+    return items
+
+
+def _items(value: object) -> tuple[int | float | str, ...] | None:
+    """Give the items of a list; ``None`` if it is no list, or has other things in it."""
+    if not isinstance(value, list):
+        return None
+    items = cast("list[object]", value)
     usable = tuple(item for item in items if isinstance(item, int | float | str))
-    if isinstance(value, list) and len(usable) == len(items):
-        return usable
-    raise ConfigError(
-        field=name,
-        value=cast("object", value),
-        source=source,
-        hint="Use a number, a text, true or false, or a list of them.",
-    )
+    return usable if len(usable) == len(items) else None
 
 
 def _literal(value: ScenarioValue) -> str:
