@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
+from pathlib import Path
+from types import ModuleType
 
 import httpx
 
-__all__ = ["Client", "run_clients"]
+__all__ = ["EXAMPLES", "Client", "check_outcomes", "load_example", "run_clients"]
 
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 N_CLIENTS = 8
 N_LEAVING = 2
 N_TOKENS = 48
+
+
+def load_example(name: str) -> ModuleType:
+    """Import one of the programs in docs/examples."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Client:

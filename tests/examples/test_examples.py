@@ -6,25 +6,21 @@ import ast
 import asyncio
 import contextlib
 import gc
-import importlib.util
 import inspect
 import io
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType
 
 import pytest
 import trio
 import uvicorn
 
 from actorllama import aio
-from tests.examples.service_rig import Client, check_outcomes, run_clients
+from tests.examples.service_rig import EXAMPLES, Client, check_outcomes, load_example, run_clients
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "docs" / "examples"
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
 
@@ -35,15 +31,6 @@ def no_thread_is_left() -> Iterator[None]:
     gc.collect()  # what was not closed warns here, and a warning is an error
     left = [thread.name for thread in threading.enumerate() if thread not in before]
     assert [name for name in left if not name.startswith("Trio thread")] == []
-
-
-def load_example(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 async def wait_until_idle(model: aio.AsyncModel) -> None:
