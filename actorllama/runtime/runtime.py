@@ -52,6 +52,7 @@ from actorllama.ids import TurnId
 from actorllama.native import Backend, BuildInfo
 from actorllama.native.memory import MemorySource
 from actorllama.native.sampling import check_number
+from actorllama.runtime.flushing import flushed
 from actorllama.runtime.gauges import read_gauges
 from actorllama.runtime.key_file import read_mac_key
 from actorllama.runtime.load_options import LoadOptions, build_spec, check_name
@@ -326,7 +327,7 @@ async def open_runtime(
         backend = await trio.to_thread.run_sync(_llama_backend)
     else:
         sources = memory_sources or ()
-    async with open_system(name="actorllama", bus=bus, runner=runner) as system:
+    async with flushed(bus), open_system(name="actorllama", bus=bus, runner=runner) as system:
         runtime = Runtime(system=system, config=config, backend=backend, state_dir=root)
         observing = open_observer(config.observe, root, bus=system.bus, look=runtime.gauges)
         children = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorllama.telemetry.event import Event
 
-__all__ = ["EVENTS", "HANDLER_FAILED"]
+__all__ = ["EVENTS", "FACTS_DROPPED", "HANDLER_FAILED"]
 
 HANDLER_FAILED = Event(
     name=("telemetry", "handler", "failed"),
@@ -14,4 +14,11 @@ HANDLER_FAILED = Event(
     doc="A handler raised; it was detached and the remaining handlers ran. `n_handlers` are still attached.",
 )
 
-EVENTS: tuple[Event, ...] = (HANDLER_FAILED,)
+FACTS_DROPPED = Event(
+    name=("telemetry", "facts", "dropped"),
+    measurements=("n_facts",),
+    level="warning",
+    doc="So many facts did not reach the late handlers: more were told than these could deal with.",
+)
+
+EVENTS: tuple[Event, ...] = (HANDLER_FAILED, FACTS_DROPPED)

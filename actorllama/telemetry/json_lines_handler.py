@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from actorllama.errors import ConfigError
 from actorllama.telemetry.bus import Bus
-from actorllama.telemetry.event import RANK, Event, EventName, Level, Measurements, Metadata
+from actorllama.telemetry.event import Event, EventName, Level, Measurements, Metadata
 from actorllama.telemetry.line_buffer import LineBuffer
-from actorllama.telemetry.redaction import plain_measurements, plain_metadata
+from actorllama.telemetry.redaction import plain_measurements, plain_metadata, utc_text
 
 __all__ = ["JsonLinesHandler"]
 
@@ -35,9 +34,10 @@ class JsonLinesHandler:
     without gaps unless lines were dropped, the time is UTC. Private metadata and errors are redacted as
     `attach_structlog` does it; numbers that JSON lacks become the strings ``nan``, ``inf``, ``-inf``.
 
-    A fact is encoded where it is told and written by a thread, so that a slow disk delays nobody: what it
-    is behind by is bounded in bytes, and more than that is dropped and counted. A disk that refuses (full,
-    gone) detaches the handler, which is reported as ``telemetry.handler.failed``; the last line may be cut.
+    A fact is encoded behind the back of whoever told it (`Bus.attach_late`) and written by another thread,
+    so that a slow disk delays nobody, nor any other handler: what it is behind by is bounded in bytes, and
+    more than that is dropped and counted. A disk that refuses (full, gone) detaches the handler, which is
+    reported as ``telemetry.handler.failed``; the last line may be cut.
 
     Owner: whoever made it. Any thread may tell it facts.
     """
@@ -75,7 +75,6 @@ class JsonLinesHandler:
         self.handler_id = handler_id
         self._bus = bus
         self._is_open = log_prompts
-        self._least_rank = RANK[level]
         self._interval_s = interval_s
         self._lines = LineBuffer(buffer_limit_bytes)
         self._closing = threading.Event()
@@ -83,7 +82,7 @@ class JsonLinesHandler:
         self._file = _open(self.path)
         self._thread = threading.Thread(target=self._write_all, name=handler_id, daemon=True)
         try:
-            bus.attach(handler_id, prefix, self._take, None)
+            bus.attach_late(handler_id, (prefix,), self._take, level=level)
         except ValueError:
             os.close(self._file)
             raise
@@ -119,19 +118,17 @@ class JsonLinesHandler:
         Blocks for as long as the disk takes, ``timeout_s`` at most.
         """
         # The handler stays attached until its last line is written, so that a failure is still reported.
+        self._bus.flush(timeout_s=timeout_s)
         self._closing.set()
         self._lines.end()
         self._thread.join(timeout_s)
         self._bus.detach(self.handler_id)
 
-    # -- where the fact is told --------------------------------------------------------------------
+    # -- the late handlers' thread --------------------------------------------------------------------
 
-    def _take(self, event: Event, measurements: Measurements, metadata: Metadata, _config: None) -> None:
-        if RANK[event.level] < self._least_rank:
-            return
-        at = datetime.fromtimestamp(self._bus.system_s(), UTC).isoformat(timespec="microseconds")
+    def _take(self, event: Event, measurements: Measurements, metadata: Metadata, at_s: float) -> None:
         about = {
-            "timestamp": at,
+            "timestamp": utc_text(at_s),
             "event": str(event),
             "level": event.level,
             "measurements": plain_measurements(measurements),
@@ -140,7 +137,7 @@ class JsonLinesHandler:
         self._last_event = event
         self._lines.offer(_encode(about)[1:].encode("ascii") + b"\n")
 
-    # -- the thread --------------------------------------------------------------------------------
+    # -- the handler's own thread ------------------------------------------------------------------
 
     def _write_all(self) -> None:
         try:

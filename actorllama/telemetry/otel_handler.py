@@ -53,8 +53,7 @@ def attach_otel(
 
     spans = OtelSpans(
         get_tracer("actorllama", tracer_provider=tracer_provider),
-        lambda: round(bus.system_s() * 1e9),
         is_open=log_prompts,
         open_limit=_OPEN_LIMIT,
     )
-    bus.attach_many(handler_id, spans.table, spans, None)
+    bus.attach_late(handler_id, spans.table, spans)

@@ -42,19 +42,15 @@ class OtelSpans:
     turns is changed by single operations on a dictionary.
     """
 
-    def __init__(
-        self, tracer: Tracer, clock_ns: Callable[[], int], *, is_open: bool, open_limit: int
-    ) -> None:
+    def __init__(self, tracer: Tracer, *, is_open: bool, open_limit: int) -> None:
         """Make spans with ``tracer``.
 
         Args:
             tracer: Of a provider that the user configured.
-            clock_ns: Wall clock in nanoseconds since the epoch.
             is_open: Whether to tell users' and models' words.
             open_limit: Turns at most that are remembered while they run.
         """
         self._tracer = tracer
-        self._clock_ns = clock_ns
         self._is_open = is_open
         self._open_limit = open_limit
         self._began_ns: OrderedDict[_TurnKey, int] = OrderedDict()
@@ -69,14 +65,12 @@ class OtelSpans:
             ("engine", "load", "failed"): self._load_failed,
         }
 
-    def __call__(
-        self, event: Event, measurements: Measurements, metadata: Metadata, _config: object = None
-    ) -> None:
-        """Read one fact.
+    def __call__(self, event: Event, measurements: Measurements, metadata: Metadata, at_s: float) -> None:
+        """Read one fact, told at ``at_s`` seconds since the epoch.
 
         Cost: that of the SDK, some 10 microseconds for each span; a turn has four to six.
         """
-        self.table[event.name](measurements, metadata, self._clock_ns())
+        self.table[event.name](measurements, metadata, _ns(at_s))
 
     # -- turns -------------------------------------------------------------------------------------
 

@@ -67,10 +67,13 @@ class PrometheusReaders:
             ("actors", "supervisor", "gave_up"): lambda _, __: series.gave_up.inc(),
             ("actors", "message", "dropped"): self._message_dropped,
             ("telemetry", "handler", "failed"): lambda _, __: series.handler_failures.inc(),
+            ("telemetry", "facts", "dropped"): lambda numbers, _: series.facts_dropped.inc(
+                numbers["n_facts"]
+            ),
         }
 
     def __call__(
-        self, event: Event, measurements: Measurements, metadata: Metadata, _config: object = None
+        self, event: Event, measurements: Measurements, metadata: Metadata, _at_s: float = 0.0
     ) -> None:
         """Read one fact.
 

@@ -142,3 +142,6 @@ class PrometheusSeries:
         )
         self.dead_letters = counter("messages_dropped_total", "Messages that reached nobody.", "cause")
         self.handler_failures = counter("telemetry_handler_failures_total", "Handlers that were detached.")
+        self.facts_dropped = counter(
+            "telemetry_facts_dropped_total", "Facts that were more than handlers could deal with."
+        )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Sequence, Sized
+from datetime import UTC, datetime
 from typing import cast
 
 from actorllama.errors import ActorLlamaError, ChatTemplateError, RequestError
 from actorllama.telemetry.event import Event, Measurements, Metadata
 
-__all__ = ["plain_measurements", "plain_metadata", "tell_error"]
+__all__ = ["plain_measurements", "plain_metadata", "tell_error", "utc_text"]
 
 _QUOTES_THE_USER = (RequestError, ChatTemplateError)
 
@@ -36,6 +37,11 @@ def plain_metadata(event: Event, metadata: Metadata, *, is_open: bool) -> dict[s
 def plain_measurements(measurements: Measurements) -> dict[str, float | str]:
     """Give measurements as values that JSON has: what is not finite, as its word."""
     return {key: value if math.isfinite(value) else str(value) for key, value in measurements.items()}
+
+
+def utc_text(at_s: float) -> str:
+    """Write a time, in seconds since the epoch, as a line tells it."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="microseconds")
 
 
 def tell_error(error: BaseException, *, is_open: bool) -> str:

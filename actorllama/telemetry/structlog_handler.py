@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Protocol, TextIO
-
-from attrs import frozen
+from typing import TYPE_CHECKING, TextIO
 
 from actorllama.telemetry.bus import Bus
-from actorllama.telemetry.event import RANK, Event, EventName, Level, Measurements, Metadata
+from actorllama.telemetry.event import Event, EventName, Measurements, Metadata
 from actorllama.telemetry.options import TelemetryOptions
-from actorllama.telemetry.redaction import plain_measurements, plain_metadata
+from actorllama.telemetry.redaction import plain_measurements, plain_metadata, utc_text
+
+if TYPE_CHECKING:  # imported late, see below
+    from structlog.typing import Processor
 
 __all__ = ["attach_structlog"]
 
 _TAKEN = frozenset({"event", "level", "timestamp"})  # keys of the line itself
 _CLOCKS = frozenset({"monotonic_time_s", "system_time_s"})  # for tracers; a reader has the timestamp
-
-
-class _Logger(Protocol):
-    def log(self, level: int, event: str, **values: object) -> object: ...
-
-
-@frozen(kw_only=True)
-class _Config:
-    logger: _Logger
-    least_rank: int
-    is_human: bool
-    is_open: bool
 
 
 def attach_structlog(
@@ -49,6 +38,7 @@ def attach_structlog(
         bus: Where to listen.
         options: Form, level and redaction; the defaults where ``None``.
         stream: Where lines go; standard error where ``None``. A stream that fails detaches the handler.
+            Lines are written in a thread (`Bus.attach_late`); `Bus.flush` waits for them.
         prefix: Which events; all by default.
         handler_id: The name of the handler on the bus, for `Bus.detach`.
 
@@ -58,43 +48,35 @@ def attach_structlog(
     chosen = options or TelemetryOptions()
     out = stream or sys.stderr
     is_human = chosen.log_format == "human" or (chosen.log_format == "auto" and out.isatty())
-    config = _Config(
-        logger=_make_logger(out, chosen.log_level, is_human=is_human),
-        is_human=is_human,
-        least_rank=RANK[chosen.log_level],
-        is_open=chosen.log_prompts,
-    )
-    bus.attach(handler_id, prefix, _log, config)
+    log = _LogLines(out, _make_renderer(out, is_human=is_human), chosen, is_human=is_human)
+    bus.attach_late(handler_id, (prefix,), log, level=chosen.log_level)
 
 
-def _make_logger(stream: TextIO, level: Level, *, is_human: bool) -> _Logger:
+def _make_renderer(stream: TextIO, *, is_human: bool) -> Processor:
     # Imported here: structlog costs 0.15 s, and `import actorllama` has 0.25 s in all.
     import structlog
 
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)
-        if is_human
-        else structlog.processors.JSONRenderer()
-    )
-    logger: _Logger = structlog.wrap_logger(
-        structlog.WriteLogger(stream),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(RANK[level]),
-    )
-    return logger
+    if is_human:
+        return structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)
+    return structlog.processors.JSONRenderer()
 
 
-def _log(event: Event, measurements: Measurements, metadata: Metadata, config: _Config) -> None:
-    rank = RANK[event.level]
-    if rank < config.least_rank:
-        return
-    told = plain_metadata(event, metadata, is_open=config.is_open)
-    fields = {f"{key}_" if key in _TAKEN else key: value for key, value in told.items()}
-    skipped = _CLOCKS if config.is_human else frozenset[str]()
-    numbers = plain_measurements(measurements)
-    fields |= {key: value for key, value in numbers.items() if key not in skipped}
-    config.logger.log(rank, str(event), **fields)
+class _LogLines:
+    """Write a line for each fact: straight to the renderer, for there is nothing to bind and to filter."""
+
+    def __init__(
+        self, stream: TextIO, render: Processor, options: TelemetryOptions, *, is_human: bool
+    ) -> None:
+        self._stream = stream
+        self._render = render
+        self._is_open = options.log_prompts
+        self._skipped = _CLOCKS if is_human else frozenset[str]()
+
+    def __call__(self, event: Event, measurements: Measurements, metadata: Metadata, at_s: float) -> None:
+        told = plain_metadata(event, metadata, is_open=self._is_open)
+        line: dict[str, object] = {f"{key}_" if key in _TAKEN else key: told[key] for key in told}
+        numbers = plain_measurements(measurements)
+        line |= {key: numbers[key] for key in numbers if key not in self._skipped}
+        line |= {"event": str(event), "level": event.level, "timestamp": utc_text(at_s)}
+        self._stream.write(str(self._render(None, event.level, line)) + "\n")
+        self._stream.flush()

@@ -97,8 +97,10 @@ async def test_a_kept_and_continued_turn_makes_nested_spans(backend: FakeBackend
     async with open_model(backend, bus=bus) as (_, model):
         first = await model.complete("hello", max_tokens=4, temperature=0.0, keep=True)
         assert first.resume_key is not None
+        assert await trio.to_thread.run_sync(bus.flush)
         exporter.clear()
         await model.resume(first.resume_key, max_tokens=4)
+        assert await trio.to_thread.run_sync(bus.flush)
         spans = exporter.get_finished_spans()
 
     (root,) = (span for span in spans if span.parent is None)

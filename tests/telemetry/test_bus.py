@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from actorllama.telemetry import (
+    FACTS_DROPPED,
     HANDLER_FAILED,
     Bus,
     Event,
@@ -287,3 +288,97 @@ def test_a_fact_that_nobody_hears_costs_at_most_a_microsecond() -> None:
         sys.settrace(tracer)
 
     assert best_s / n_calls <= 1e-6
+
+
+def test_a_late_handler_hears_the_same_facts_with_the_time_when_they_were_told() -> None:
+    now_s = [5.0]
+    bus = Bus(system_s=lambda: now_s[0])
+    heard: list[tuple[Event, Measurements, Metadata, float]] = []
+    bus.attach_late(
+        "late", [("engine", "turn"), STEP], lambda e, n, about, at_s: heard.append((e, n, about, at_s))
+    )
+    bus.execute(TURN_STOP, {"duration_s": 1.5}, {"model": "chat"})
+    now_s[0] = 6.0
+    bus.execute(STEP, {"n_tokens": 2})
+
+    assert bus.flush(timeout_s=60)
+    assert heard == [
+        (TURN_STOP, {"duration_s": 1.5}, {"model": "chat"}, 5.0),
+        (STEP, {"n_tokens": 2}, {}, 6.0),
+    ]
+    assert bus.handler_ids() == ("late",)
+
+
+def test_a_late_handler_is_not_listening_to_what_is_too_quiet_for_it() -> None:
+    bus, heard = Bus(), list[str]()
+    debug = Event(name=("engine", "step", "reported"), level="debug", doc="Quiet.")
+    bus.attach_late("late", [()], lambda event, _n, _a, _s: heard.append(str(event)), level="info")
+
+    assert not bus.is_listening(debug)
+    assert bus.is_listening(STEP)
+    bus.execute(debug)
+    bus.execute(STEP)
+    assert bus.flush(timeout_s=60)
+    assert heard == ["engine.step.done"]
+
+
+def test_a_late_handler_that_raises_is_detached_reported_once_and_not_called_again() -> None:
+    bus, error = Bus(), RuntimeError("broken")
+    calls: list[str] = []
+    others: list[str] = []
+
+    def broken(event: Event, *_: object) -> None:
+        calls.append(str(event))
+        raise error
+
+    bus.attach_late("broken", [()], broken)
+    bus.attach_late("other", [STEP], lambda event, _n, _a, _s: others.append(str(event)))
+    with record(bus, HANDLER_FAILED) as heard:
+        for _ in range(3):
+            bus.execute(STEP)
+        assert bus.flush(timeout_s=60)
+
+    assert calls == ["engine.step.done"]
+    assert others == ["engine.step.done"] * 3
+    assert bus.handler_ids() == ("other",)
+    assert [fact.metadata for fact in heard.facts] == [
+        {"handler_id": "broken", "failed_event": "engine.step.done", "error": error}
+    ]
+
+
+def test_a_late_handler_that_was_detached_still_hears_what_was_told_before() -> None:
+    bus, heard = Bus(), list[str]()
+    bus.attach_late("late", [()], lambda event, _n, _a, _s: heard.append(str(event)))
+    bus.execute(STEP)
+    assert bus.detach("late")
+    bus.execute(TURN_STOP)
+
+    assert bus.flush(timeout_s=60)
+    assert heard == ["engine.step.done"]
+
+
+def test_late_and_other_handlers_share_their_ids() -> None:
+    bus = Bus()
+    bus.attach_late("h", [()], lambda _e, _n, _a, _s: None)
+
+    with pytest.raises(ValueError, match="attached already"):
+        bus.attach("h", (), MemoryHandler(), None)
+
+
+def test_facts_that_late_handlers_cannot_take_are_counted() -> None:
+    bus, begun, may_go_on = Bus(), threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        begun.set()
+        assert may_go_on.wait(60)
+
+    bus.attach_late("slow", [STEP], slow)
+    bus.execute(STEP)
+    assert begun.wait(60)
+    with record(bus, FACTS_DROPPED) as heard:
+        for _ in range(10_000):
+            bus.execute(STEP)
+        may_go_on.set()
+        assert bus.flush(timeout_s=60)
+
+    assert [fact.measurements for fact in heard.facts] == [{"n_facts": 10_000 - 8192}]

@@ -70,6 +70,7 @@ def test_words_and_errors_are_redacted_as_in_log_lines(tmp_path: Path) -> None:
     with JsonLinesHandler(bus, path):
         bus.execute(TURN, {}, said)
 
+    assert bus.flush()
     (line,) = lines_of(path)
     logged = json.loads(out.getvalue())
     assert "secret" not in path.read_text()
@@ -149,6 +150,7 @@ def test_a_disk_that_does_not_keep_up_costs_lines_and_their_numbers_never_a_wait
         bus.execute(TURN, {}, line)
         while lines.n_dropped == 0:  # 64 KiB are in the pipe, 10,000 bytes behind it
             bus.execute(TURN, {}, line)
+            bus.flush()
             n_told += 1
         os.set_blocking(reader, True)
         drained = threading.Thread(target=lambda: written.append(_read_all(reader)))

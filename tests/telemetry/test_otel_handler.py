@@ -56,6 +56,7 @@ class Rig:
             {**dict.fromkeys(event.measurements, 0), **numbers},
             {**dict.fromkeys(event.metadata, "x"), **about},
         )
+        assert self.bus.flush(timeout_s=60)
         assert self.bus.handler_ids() == ("otel",)
 
     def spans(self) -> tuple[ReadableSpan, ...]:
@@ -219,7 +220,7 @@ def test_open_turns_are_remembered_up_to_a_limit() -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("test")
-    spans = OtelSpans(tracer, lambda: 0, is_open=False, open_limit=2)
+    spans = OtelSpans(tracer, is_open=False, open_limit=2)
     started = spans.table["engine", "turn", "started"]
     for turn_id in range(5):
         started({"queue_s": 0.0}, {"model": "chat", "turn_id": turn_id}, 0)
@@ -249,13 +250,14 @@ def test_a_turn_that_is_not_sampled_costs_no_phases() -> None:
     attach_otel(bus, tracer_provider=provider, log_prompts=True)
     bus.execute(DECLARED["engine", "turn", "ended"], TURN, SAID)
 
+    assert bus.flush(timeout_s=60)
     assert bus.handler_ids() == ("otel",)
     assert exporter.get_finished_spans() == ()
 
 
 def test_each_event_that_is_read_is_declared() -> None:
     tracer = TracerProvider().get_tracer("test")
-    assert set(OtelSpans(tracer, lambda: 0, is_open=False, open_limit=1).table) <= set(DECLARED)
+    assert set(OtelSpans(tracer, is_open=False, open_limit=1).table) <= set(DECLARED)
 
 
 def test_without_the_library_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def lines_of(stream: io.StringIO) -> list[dict[str, object]]:
+def lines_of(bus: Bus, stream: io.StringIO) -> list[dict[str, object]]:
+    assert bus.flush(timeout_s=60)
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
@@ -41,7 +42,7 @@ def test_a_stream_that_is_no_terminal_gets_json() -> None:
     with bus.span(TURN, {"model": "chat"}) as span:
         span.measure(n_tokens=7)
 
-    (line,) = lines_of(out)
+    (line,) = lines_of(bus, out)
     assert line.pop("timestamp")
     assert line == {
         "event": "engine.turn.stop",
@@ -59,6 +60,7 @@ def test_a_terminal_gets_a_line_for_people() -> None:
     attach_structlog(bus, stream=out)
     bus.execute(TURN.stop, {"n_tokens": 7, "monotonic_time_s": 1.0}, {"model": "chat"})
 
+    assert bus.flush(timeout_s=60)
     assert "engine.turn.stop" in out.getvalue()
     assert "n_tokens" in out.getvalue()
     assert "monotonic_time_s" not in out.getvalue()
@@ -73,6 +75,7 @@ def test_the_form_can_be_chosen(log_format: str, stream: io.StringIO) -> None:
     attach_structlog(bus, options, stream=stream)
     bus.execute(TURN.stop, {}, {"model": "chat"})
 
+    assert bus.flush(timeout_s=60)
     assert stream.getvalue().startswith("{") == (log_format == "json")
 
 
@@ -82,7 +85,7 @@ def test_what_users_and_models_say_is_left_out() -> None:
     metadata = {"prompt": "my secret", "messages": ["secret", "secret"], "text": None, "payload": b"secret"}
     bus.execute(TURN.stop, {}, metadata)
 
-    (line,) = lines_of(out)
+    (line,) = lines_of(bus, out)
     assert "secret" not in out.getvalue()
     assert (line["prompt"], line["messages"]) == ("<9 characters>", "<2 items>")
     assert (line["text"], line["payload"]) == ("<hidden>", "<6 bytes>")
@@ -94,7 +97,7 @@ def test_what_users_and_models_say_is_logged_when_asked_for() -> None:
     bus.execute(TURN.stop, {}, {"prompt": "my secret", "text": "aha"})
     bus.execute(TURN.exception, {}, {"error": ValueError("about the secret")})
 
-    first, second = lines_of(out)
+    first, second = lines_of(bus, out)
     assert (first["prompt"], first["text"]) == ("my secret", "aha")
     assert second["error"] == "ValueError: about the secret"
 
@@ -120,7 +123,7 @@ def test_an_error_that_may_quote_a_user_is_told_by_kind_and_place(error: Excepti
     attach_structlog(bus, stream=out)
     bus.execute(TURN.exception, {}, {"error": raised(error)})
 
-    (line,) = lines_of(out)
+    (line,) = lines_of(bus, out)
     assert str(line["error"]).startswith(expected)
     assert "secret" not in out.getvalue()
 
@@ -130,7 +133,7 @@ def test_an_error_that_was_never_raised_is_told_by_kind() -> None:
     attach_structlog(bus, stream=out)
     bus.execute(TURN.exception, {}, {"error": ValueError("x")})
 
-    assert lines_of(out)[0]["error"] == "ValueError"
+    assert lines_of(bus, out)[0]["error"] == "ValueError"
 
 
 def test_values_that_json_does_not_know_become_words_and_taken_keys_step_aside() -> None:
@@ -138,7 +141,7 @@ def test_values_that_json_does_not_know_become_words_and_taken_keys_step_aside()
     attach_structlog(bus, stream=out)
     bus.execute(TURN.stop, {}, {"event": TURN.start, "payload": ("a", 1, TURN.stop)})
 
-    (line,) = lines_of(out)
+    (line,) = lines_of(bus, out)
     assert line["event"] == "engine.turn.stop"
     assert line["event_"] == "engine.turn.start"
     assert line["payload"] == ["a", 1, "engine.turn.stop"]
@@ -157,7 +160,7 @@ def test_an_object_without_words_of_its_own_is_told_by_its_type(is_open: bool, e
     attach_structlog(bus, TelemetryOptions(log_prompts=is_open), stream=out)
     bus.execute(TURN.stop, {}, {"payload": Message(prompt="my secret")})
 
-    assert lines_of(out)[0]["payload"] == expected
+    assert lines_of(bus, out)[0]["payload"] == expected
 
 
 @pytest.mark.parametrize(("log_level", "expected"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
@@ -167,7 +170,7 @@ def test_quieter_levels_are_not_logged(log_level: Level, expected: int) -> None:
     for event in (TURN.start, TURN.stop, TURN.exception, HANDLER_FAILED):
         bus.execute(event)
 
-    assert len(lines_of(out)) == expected
+    assert len(lines_of(bus, out)) == expected
 
 
 def test_a_stream_that_fails_costs_the_handler_not_the_program() -> None:
@@ -176,6 +179,7 @@ def test_a_stream_that_fails_costs_the_handler_not_the_program() -> None:
     out.close()
     with record(bus, HANDLER_FAILED) as heard:
         bus.execute(TURN.stop)
+        assert bus.flush(timeout_s=60)
 
     assert [fact.metadata["handler_id"] for fact in heard.facts] == ["structlog"]
 
@@ -186,7 +190,7 @@ def test_only_the_chosen_events_are_logged() -> None:
     bus.execute(TURN.stop)
     bus.execute(Event(name=("cache", "entry", "evicted"), doc="Gone."))
 
-    assert [line["event"] for line in lines_of(out)] == ["cache.entry.evicted"]
+    assert [line["event"] for line in lines_of(bus, out)] == ["cache.entry.evicted"]
 
 
 def test_standard_error_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,4 +198,5 @@ def test_standard_error_is_the_default(capsys: pytest.CaptureFixture[str]) -> No
     attach_structlog(bus)
     bus.execute(TURN.stop)
 
+    assert bus.flush(timeout_s=60)
     assert "engine.turn.stop" in capsys.readouterr().err

@@ -1,0 +1,131 @@
+"""Facts that wait for handlers which work behind the back of those who tell them."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Callable
+from queue import Queue
+from typing import Generic, TypeVar
+
+__all__ = ["Backlog"]
+
+T = TypeVar("T")
+
+_SLICE_S = 0.0005  # worked at a time: whoever waits for the GIL meanwhile waits for this long at most
+_PAUSE_S = 0.0002
+_EXIT_TIMEOUT_S = 2.0
+
+
+class Backlog(Queue["T | threading.Event"], Generic[T]):
+    """A bounded queue with one thread that works it off in portions.
+
+    What is told one by one beside a decoding engine costs three times what it does in a row: code and data
+    were displaced meanwhile. So items are gathered for ``interval_s``, or until one is urgent. The thread
+    works in short slices, for it shares the GIL with the engine's; it starts with the first item and ends
+    when none came for ``idle_s``, so that a backlog needs no closing. What finds no room is dropped and
+    counted.
+
+    Owner: the bus that made it; any thread may call any method. The only lock is the queue's own, held for
+    an append.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[T], None],
+        tell_dropped: Callable[[int], None],
+        *,
+        limit: int = 8192,
+        interval_s: float = 0.05,
+        idle_s: float = 1.0,
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            work: Does what there is to do about one item; it must not raise.
+            tell_dropped: Called on the thread with the number of items that were dropped since the last time.
+            limit: Items that may wait.
+            interval_s: Seconds at most that an item waits for others.
+            idle_s: Seconds without an item after which the thread ends.
+        """
+        super().__init__(limit)
+        self._work = work
+        self._tell_dropped = tell_dropped
+        self._interval_s = interval_s
+        self._idle_s = idle_s
+        self._thread: threading.Thread | None = None
+        self._is_urgent = False
+        self._n_dropped = 0
+
+    def offer(self, item: T, *, is_urgent: bool = False) -> None:
+        """Take an item, unless there is no room. Never waits, never raises."""
+        with self.mutex:
+            if self._qsize() >= self.maxsize:
+                self._n_dropped += 1
+                return
+            self._put(item)
+            if self._thread is None:
+                self._start()
+            elif is_urgent or self._qsize() == 1:
+                self._is_urgent |= is_urgent
+                self.not_empty.notify()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was taken before is done with; tell whether it is.
+
+        Called by the work itself it waits for nothing, and answers False.
+        """
+        if threading.current_thread() is self._thread:
+            return False
+        done = threading.Event()
+        with self.mutex:
+            if self._thread is None:
+                return self._qsize() == 0
+            self._put(done)
+            self._is_urgent = True
+            self.not_empty.notify()
+        return done.wait(timeout_s)
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="actorllama-telemetry", daemon=True)
+        try:
+            thread.start()
+        except (
+            RuntimeError
+        ):  # no thread is to be had now, at the process' end for instance: the next item tries
+            return
+        self._thread = thread
+        # A daemon, for nobody may have to wait for a handler that hangs; so it must be waited for, a little.
+        atexit.register(self.flush, _EXIT_TIMEOUT_S)
+
+    def _run(self) -> None:
+        while portion := self._take():
+            until_s = time.perf_counter() + _SLICE_S
+            for item in portion:
+                if isinstance(item, threading.Event):
+                    item.set()
+                else:
+                    self._work(item)
+                if time.perf_counter() >= until_s:
+                    time.sleep(_PAUSE_S)  # noqa: TID251 - a thread of its own, which shall wait
+                    until_s = time.perf_counter() + _SLICE_S
+
+    def _take(self) -> list[T | threading.Event]:
+        """Wait for a portion; an empty one is the end of the thread."""
+        with self.mutex:
+            if not self._qsize():
+                self.not_empty.wait(self._idle_s)
+            if not self._is_urgent and self._qsize():
+                self.not_empty.wait(self._interval_s)
+            portion = [self._get() for _ in range(self._qsize())]
+            self._is_urgent = False
+            n_dropped, self._n_dropped = self._n_dropped, 0
+            if not portion:
+                self._thread = None
+                atexit.unregister(self.flush)
+        if n_dropped:
+            self._tell_dropped(n_dropped)
+        return portion

@@ -1,0 +1,101 @@
+import threading
+
+import pytest
+
+from actorllama.telemetry.backlog import Backlog
+
+LONG_S = 60.0
+
+
+class Held:
+    """Work that waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.is_begun = threading.Event()
+        self.may_go_on = threading.Event()
+        self.done: list[int] = []
+
+    def __call__(self, item: int) -> None:
+        self.is_begun.set()
+        assert self.may_go_on.wait(LONG_S)
+        self.done.append(item)
+
+
+def test_items_are_worked_off_in_order_in_another_thread() -> None:
+    seen: list[tuple[int, str]] = []
+    backlog = Backlog[int](lambda item: seen.append((item, threading.current_thread().name)), print)
+    for item in range(100):
+        backlog.offer(item)
+
+    assert backlog.flush(LONG_S)
+    assert seen == [(item, "actorllama-telemetry") for item in range(100)]
+
+
+def test_an_urgent_item_does_not_wait_for_others() -> None:
+    done = threading.Event()
+    backlog = Backlog[int](lambda _n: done.set(), print, interval_s=3600.0)
+    backlog.offer(1)
+    backlog.offer(2, is_urgent=True)
+
+    assert done.wait(LONG_S)
+
+
+def test_what_finds_no_room_is_dropped_and_told_once() -> None:
+    work, told = Held(), list[int]()
+    backlog = Backlog[int](work, told.append, limit=3, interval_s=0.0)
+    backlog.offer(0)
+    assert work.is_begun.wait(LONG_S)
+    for item in range(1, 8):
+        backlog.offer(item)
+    work.may_go_on.set()
+
+    assert backlog.flush(LONG_S)
+    assert work.done == [0, 1, 2, 3]
+    assert told == [4]
+
+
+def test_a_flush_that_takes_too_long_says_so() -> None:
+    work = Held()
+    backlog = Backlog[int](work, print)
+    backlog.offer(1)
+
+    assert not backlog.flush(0.0)
+    work.may_go_on.set()
+    assert backlog.flush(LONG_S)
+
+
+def test_the_work_itself_cannot_wait_for_its_end() -> None:
+    answers: list[bool] = []
+    backlog = Backlog[int](lambda _: answers.append(backlog.flush(LONG_S)), print)
+    backlog.offer(1)
+
+    assert backlog.flush(LONG_S)
+    assert answers == [False]
+
+
+def test_an_idle_thread_ends_and_the_next_item_starts_another() -> None:
+    threads: list[threading.Thread] = []
+    backlog = Backlog[int](lambda _item: threads.append(threading.current_thread()), print, idle_s=0.0)
+    for item in range(2):
+        backlog.offer(item)
+        assert backlog.flush(LONG_S)
+        threads[item].join(LONG_S)
+
+    assert threads[0] is not threads[1]
+    assert backlog.flush(0.0)
+
+
+def test_where_no_thread_is_to_be_had_items_wait_for_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    seen: list[int] = []
+    backlog = Backlog[int](seen.append, print)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        backlog.offer(1)
+        assert not backlog.flush(LONG_S)
+    backlog.offer(2)
+
+    assert backlog.flush(LONG_S)
+    assert seen == [1, 2]
