@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-__all__ = ["RngState", "uniform"]
+__all__ = ["RngState", "uniform", "uniform_at", "uniform_key"]
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 _GAMMA = 0x9E3779B97F4A7C15
@@ -33,8 +33,20 @@ def uniform(seed: int, index: int, stream: int = 0) -> float:
     Source: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), with the key mixed before it is used so
         that neighbouring seeds are unrelated.
     """
-    key = _mix((seed + stream * 0xD1B54A32D192ED03) & _MASK)
-    return (_mix((key + (index + 1) * _GAMMA) & _MASK) >> 11) * 1.1102230246251565e-16
+    return uniform_at(uniform_key(seed, stream), index)
+
+
+def uniform_key(seed: int, stream: int = 0) -> int:
+    """Return what ``uniform_at`` needs of a seed: who draws often mixes it once."""
+    return _mix((seed + stream * 0xD1B54A32D192ED03) & _MASK)
+
+
+def uniform_at(key: int, index: int) -> float:
+    """Return draw number ``index`` of the generator with this key, as ``uniform`` does."""
+    z = (key + (index + 1) * _GAMMA) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return ((z ^ (z >> 31)) >> 11) * 1.1102230246251565e-16
 
 
 def _mix(z: int) -> int:

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from actorllama.native.rng import RngState, uniform
+from actorllama.native.rng import RngState, uniform, uniform_at, uniform_key
 
 
 def test_the_numbers_are_the_same_for_ever() -> None:
     """A saved turn goes on with these; to change them is to break every snapshot."""
     assert [uniform(0, i) for i in range(2)] == PINNED[0]
     assert [uniform(2**64 - 1, 10**9), uniform(7, 3, 1)] == PINNED[1]
+    assert [uniform_at(uniform_key(2**64 - 1), 10**9), uniform_at(uniform_key(7, 1), 3)] == PINNED[1]
 
 
 PINNED = [[0.8833108082136426, 0.43152799704850997], [0.15495121011739077, 0.4290430672277533]]

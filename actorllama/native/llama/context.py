@@ -14,6 +14,7 @@ from actorllama.errors import DecodeError, ModelLoadError, StateError
 from actorllama.native.backend import ContextFacts, ModelFacts, NativeSampler, StepBatch
 from actorllama.native.cpus import plan_threads, usable_cpus
 from actorllama.native.lease import Lease
+from actorllama.native.llama.batch_columns import BatchColumns
 from actorllama.native.llama.library import LlamaLibrary, held_gil
 from actorllama.native.llama.logprobs import top_logprobs
 from actorllama.native.llama.sampler import LlamaSampler
@@ -30,6 +31,7 @@ from actorllama.native.state_window import first_real_position, padded_window, w
 __all__ = ["LlamaContext"]
 
 Rows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+Row = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 _GGML_TYPES = {
     "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,
@@ -89,7 +91,8 @@ class LlamaContext:
         self._has_rows = False
         self._rows_at = (0, 0)
         self._rows: Rows = np.zeros((0, 0), dtype=np.float32)
-        self._make_buffers(self._facts.n_batch)
+        self._row_views: list[Row] = []
+        self._columns = BatchColumns(self._facts.n_batch)
 
     @property
     def facts(self) -> ContextFacts:
@@ -107,22 +110,14 @@ class LlamaContext:
 
         Raises:
             DecodeError: 1 is no room (retryable), all else leaves doubtful cells behind.
+            StateError: Too many tokens or none, or columns of different lengths.
         """
-        n = len(batch.tokens)
-        if not 0 < n <= self._facts.n_batch:
-            raise StateError(
-                operation="decode", reason=f"a batch of {n} tokens, 1 to {self._facts.n_batch} fit"
-            )
-        if not n == len(batch.positions) == len(batch.seq_ids):  # numpy would stretch a column of one
-            raise StateError(operation="decode", reason="the columns of the batch differ in length")
-        self._tokens[:n] = batch.tokens
-        self._positions[:n] = batch.positions
-        self._seq_ids[:n] = batch.seq_ids
-        self._outputs[:n] = 0
-        self._outputs[batch.outputs] = 1
-        self._batch.n_tokens = n
-        with self._lease.use():
-            code = llama_cpp.llama_decode(self._handle, self._batch)
+        columns = self._columns.fill(batch)
+        self._lease.enter()
+        try:
+            code = llama_cpp.llama_decode(self._handle, columns)
+        finally:
+            self._lease.leave()
         if code != 0:
             raise DecodeError(code=code, is_retryable=code == 1)
         self._n_outputs = len(batch.outputs)
@@ -144,15 +139,17 @@ class LlamaContext:
                 n_values = self._n_outputs * self._n_vocab
                 values = (ctypes.c_float * n_values).from_address(address)
                 self._rows = np.ctypeslib.as_array(values).reshape(self._n_outputs, self._n_vocab)
+                self._row_views = list(self._rows)
             self._has_rows = True
         return self._rows
 
     def sample(self, samplers: Sequence[NativeSampler], rows: Sequence[int]) -> list[int]:
         """Choose and accept a token for each pair of sampler and logits row of the last batch."""
-        logits = self.logits()
+        self.logits()
+        views = self._row_views
         # Every sampler that an owner of this context has was made by its new_sampler.
         ours = cast("Sequence[LlamaSampler]", samplers)
-        return [sampler.choose(logits[row]) for sampler, row in zip(ours, rows, strict=True)]
+        return [sampler.choose(views[row]) for sampler, row in zip(ours, rows, strict=True)]
 
     def logits_digest(self, row: int) -> bytes:
         """Return a digest of one raw logits row of the last batch: equal only if every bit is."""
@@ -328,24 +325,6 @@ class LlamaContext:
     def _check_seq(self, operation: str, seq_id: int) -> None:
         if not 0 <= seq_id < self._facts.n_seq:
             raise StateError(operation=operation, reason=f"sequence {seq_id} of {self._facts.n_seq}")
-
-    def _make_buffers(self, n_batch: int) -> None:
-        # One set of columns for the life of the context: a step writes into them and allocates nothing.
-        self._tokens = np.zeros(n_batch, dtype=np.int32)
-        self._positions = np.zeros(n_batch, dtype=np.int32)
-        self._seq_ids = np.zeros(n_batch, dtype=np.int32)
-        self._outputs = np.zeros(n_batch, dtype=np.int8)
-        self._n_seq_ids = np.ones(n_batch, dtype=np.int32)
-        base, size = self._seq_ids.ctypes.data, self._seq_ids.itemsize
-        self._seq_id_pointers = np.arange(base, base + n_batch * size, size, dtype=np.uintp)
-        batch = llama_cpp.llama_batch()
-        batch.token = ctypes.cast(self._tokens.ctypes.data, type(batch.token))
-        batch.embd = None
-        batch.pos = ctypes.cast(self._positions.ctypes.data, type(batch.pos))
-        batch.n_seq_id = ctypes.cast(self._n_seq_ids.ctypes.data, type(batch.n_seq_id))
-        batch.seq_id = ctypes.cast(self._seq_id_pointers.ctypes.data, type(batch.seq_id))
-        batch.logits = ctypes.cast(self._outputs.ctypes.data, type(batch.logits))
-        self._batch = batch
 
 
 def _open(

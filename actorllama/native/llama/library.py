@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+from collections.abc import Sequence
 
 import llama_cpp
 
@@ -13,17 +14,19 @@ from actorllama.native.llama.log_router import log_router
 __all__ = ["LlamaLibrary", "held_gil"]
 
 
-def held_gil(name: str, *, restype: type | None = None) -> ctypes._FuncPointer:
+def held_gil(
+    name: str, *, restype: type | None = None, argtypes: Sequence[type] | None = None
+) -> ctypes._FuncPointer:
     """Return a llama.cpp function that is called without letting go of the GIL.
 
     ctypes releases the GIL around each call; for a call of a microsecond that only invites the event
     loop's thread to take it, and the engine then waits for it to come back. Long calls
-    (``llama_decode``, state copies, loading) use the ordinary binding. ``restype`` overrides the
-    binding's own: an address is cheaper to handle than a typed pointer.
+    (``llama_decode``, state copies, loading) use the ordinary binding. ``restype`` and ``argtypes``
+    override the binding's own: an address is cheaper to handle than a typed pointer.
     """
     original = getattr(llama_cpp.llama_cpp, name)
     function = getattr(_py_library, name)
-    function.argtypes = original.argtypes
+    function.argtypes = argtypes or original.argtypes
     function.restype = restype or original.restype
     return function
 

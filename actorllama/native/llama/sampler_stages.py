@@ -18,7 +18,7 @@ from actorllama.native.sampling import SamplingParams
 
 __all__ = ["FilterChain", "LateShift", "Stage", "XtcStage", "filter_chain", "native_filters"]
 
-_apply = held_gil("llama_sampler_apply")
+_apply = held_gil("llama_sampler_apply", argtypes=(ctypes.c_void_p, ctypes.c_void_p))
 
 _MakeFilter = Callable[[], object]
 
@@ -42,7 +42,7 @@ class FilterChain:
     adaptive-p would take those for candidates, so they are dropped at the end of the chain.
     """
 
-    __slots__ = ("_handle", "_may_forbid", "names")
+    __slots__ = ("_address", "_handle", "_may_forbid", "names")
 
     def __init__(self, filters: dict[str, _MakeFilter], *, may_forbid: bool) -> None:
         """Build the chain from filters by name, in their order."""
@@ -51,10 +51,11 @@ class FilterChain:
         self._handle = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
         for make in filters.values():
             llama_cpp.llama_sampler_chain_add(self._handle, make())
+        self._address = ctypes.cast(self._handle, ctypes.c_void_p).value
 
     def apply(self, candidates: Candidates) -> None:
         """Let llama.cpp drop and scale."""
-        _apply(self._handle, ctypes.byref(candidates.array))
+        _apply(self._address, candidates.address)
         if self._may_forbid:
             candidates.drop_forbidden()
 
