@@ -171,12 +171,13 @@ class ContextCells:
         taken.n_offered = n_restored
         return 0
 
-    def release(self, taken: TakenTurn, end: TurnEnd, lineage: tuple[int, ...]) -> None:
-        """Take a sequence back, and remember what it holds: the first of the turn's marked tokens."""
+    def release(self, taken: TakenTurn, end: TurnEnd, lineage: tuple[int, ...]) -> Prefix:
+        """Take a sequence back, remember what it holds, and say it: the first of the turn's marked tokens."""
         self._slots.release(end.seq_id)
         request = taken.message.request
         prefix = self._prefix(lineage[: end.n_cells], request)
         self._live.hold(end.seq_id, HeldCells(prefix=prefix, namespace=self.namespace_of(request)))
+        return prefix
 
     def save_from(self, taken: TakenTurn) -> int | None:
         """Say from how many cells on a turn's end is worth saving: one block more than was there before."""

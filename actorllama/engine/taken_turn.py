@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from attrs import define
 
 from actorllama.actors import Caller
 from actorllama.engine.commands import RestoredState
 from actorllama.engine.messages import TakeTurn
-from actorllama.engine.prefix import Prefix
+from actorllama.engine.prefix import Prefix, common_cells
 from actorllama.ids import SeqId, TurnId
 
 __all__ = ["Phase", "TakenTurn"]
@@ -17,6 +17,8 @@ __all__ = ["Phase", "TakenTurn"]
 Phase: TypeAlias = Literal["new", "looking", "following", "ready", "running"]
 """``new``: nobody has asked yet where its first cells could come from. ``looking``: the cache was asked.
 ``following``: a turn that runs is about to compute them. ``ready``: it needs a sequence, nothing else."""
+
+_N_LOOKS: Final = 3  # whoever looked again whenever there was more would never start
 
 
 @define(kw_only=True, eq=False)
@@ -36,6 +38,10 @@ class TakenTurn:
     """Cells of that copy."""
     n_found: int = 0
     """Cells that were there for it when it looked: if they are not any more, it looks again."""
+    n_looks: int = 0
+    """How often it has looked."""
+    n_saved: int = 0
+    """Cells of its prefix that were handed to the cache after it had been asked: it may look again."""
     may_follow: bool = True
     seq_id: SeqId | None = None
     n_offered: int = 0
@@ -47,3 +53,8 @@ class TakenTurn:
     def n_prompt(self) -> int:
         """Tokens of the prompt."""
         return len(self.message.request.prompt)
+
+    def note_saved(self, prefix: Prefix, n_cells: int) -> None:
+        """Take note that the first cells of a prefix went to the cache."""
+        if self.phase in ("looking", "ready") and self.n_looks < _N_LOOKS:
+            self.n_saved = max(self.n_saved, min(common_cells(self.prefix, prefix), n_cells))

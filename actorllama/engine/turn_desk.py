@@ -15,6 +15,7 @@ from actorllama.engine.gauges import DeskReadings
 from actorllama.engine.idle_cells import IdleCells
 from actorllama.engine.lineage import computed
 from actorllama.engine.messages import TakeTurn
+from actorllama.engine.prefix import Prefix
 from actorllama.engine.reports import CapturedCells, StepReport, TurnEnd
 from actorllama.engine.request import TurnRequest
 from actorllama.engine.result import result_of
@@ -229,7 +230,8 @@ class TurnDesk:
     def _look(self, taken: TakenTurn) -> None:
         n_most = len(taken.prefix.tokens)
         n_had = taken.n_found = self._cells.n_available(taken)
-        taken.phase, taken.leader = "ready", None
+        taken.phase, taken.leader, taken.n_saved = "ready", None, 0
+        taken.n_looks += 1
         if n_had == n_most or self._follow(taken, n_had) or not self._reuses(taken):
             return
         request, options = taken.message.request, self._spec.engine_options
@@ -290,7 +292,7 @@ class TurnDesk:
             elif leader is not None:
                 self._cells.offer(taken, captured)
         if captured.kv is not None and leader is not None:  # who comes later may not have to compute it
-            self._keep(self._cells.kept_prefix(leader, captured))
+            self._save(self._cells.kept_prefix(leader, captured), leader.prefix)
 
     # -- sequences -----------------------------------------------------------------------------
 
@@ -309,8 +311,9 @@ class TurnDesk:
             if taken is None:
                 return
             n_had = self._cells.n_available(taken)
-            if n_had < taken.n_found:
-                self._look(taken)  # a turn before it has taken the sequence that it counted on
+            # A turn before it took the sequence that it counted on, or one alike has ended meanwhile.
+            if n_had < taken.n_found or taken.n_saved - n_had >= self._spec.engine_options.n_reuse:
+                self._look(taken)
             elif not self._follow(taken, n_had):  # one that was alike may have started meanwhile
                 self._queue.remove(taken)
                 self._start(taken)
@@ -348,13 +351,13 @@ class TurnDesk:
         self._ledger.end(end)
         request = taken.message.request
         lineage = computed(request.prompt, request.past, n_restored=end.n_restored, reply=end.tokens)
-        self._cells.release(taken, end, lineage)
+        prefix = self._cells.release(taken, end, lineage)
         for follower in self._queue:
             if follower.leader == end.turn_id and follower.phase == "following":
                 follower.phase, follower.leader = "new", None
         if end.finish_reason in ("cancelled", "error"):
             self.n_cancelled += 1
-            self._save(taken, end, lineage)
+            self._keep_turn(taken, end, lineage, prefix)
             reason = end.cancel_reason if end.error is None else str(end.error)
             error = end.error or TurnCancelled(turn_id=end.turn_id, reason=reason)
             self._news.failed(end, taken, reason, error)
@@ -367,7 +370,7 @@ class TurnDesk:
             taken_at_s=taken.taken_at_s,
             exactness=self._level(request, end),
             lineage=lineage,
-            resume_key=self._save(taken, end, lineage),
+            resume_key=self._keep_turn(taken, end, lineage, prefix),
         )
         self._news.ended(result, request)
         taken.caller.reply(result)
@@ -378,10 +381,18 @@ class TurnDesk:
             return "lossy"  # these cells, or those that they went on from, may have come from the disk
         return "recomputed" if end.n_restored < request.n_past else self._exactness
 
-    def _save(self, taken: TakenTurn, end: TurnEnd, lineage: tuple[int, ...]) -> str | None:
+    def _keep_turn(
+        self, taken: TakenTurn, end: TurnEnd, lineage: tuple[int, ...], prefix: Prefix
+    ) -> str | None:
         """Hand what the turn computed to the cache; return the key of a turn that was kept."""
         if end.kept is None:
             return None
         message = self._cells.kept_turn(taken, end, end.kept, lineage=lineage, created_s=time())
-        self._keep(message)
+        self._save(message, prefix)
         return None if message.snapshot is None else message.snapshot.key
+
+    def _save(self, message: KeepCells, prefix: Prefix) -> None:
+        """Hand cells to the cache; turns that asked it before may find them, too."""
+        if self._keep(message):
+            for taken in self._queue:
+                taken.note_saved(prefix, len(message.tokens))

@@ -40,6 +40,57 @@ def test_turns_that_all_asked_the_cache_before_one_started_compute_the_beginning
         rig.check(*askers)
 
 
+def test_who_asked_the_cache_before_another_ended_that_was_alike_asks_again() -> None:
+    """The answer is older than what the other left, and its sequence is taken by the one between."""
+    with open_desk(n_seq=2) as rig:
+        askers = [rig.take((*SHARED, 100 + n, 101, 102)) for n in range(3)]
+        rig.answer()
+        while rig.loop.is_runnable:
+            rig.step()
+        assert askers[0].result
+        rig.answer()
+        rig.answer()
+        assert rig.started == [1, 2]
+        (question,) = rig.questions
+        assert question.turn_id == 3
+        rig.answer(n_cells=len(SHARED))
+        rig.run()
+        assert [told(asker)[:2] for asker in askers[1:]] == [(len(SHARED), "live"), (len(SHARED), "ram")]
+        assert rig.n_computed(SHARED) == len(SHARED)
+        rig.check(*askers)
+
+
+def test_who_asked_the_cache_before_a_leader_gave_it_what_it_has_asks_again() -> None:
+    with open_desk(n_seq=4) as rig:
+        leader, slow = (rig.take((*SHARED, 100 + n, 101, 102), max_tokens=20) for n in range(2))
+        rig.answer()
+        rig.step(8)
+        late = rig.take((*SHARED, 110, 101, 102))
+        rig.deliver()  # the leader is past it, and gives the cache all that it has
+        rig.answer()
+        assert rig.started == [1]
+        assert sorted(question.turn_id for question in rig.questions) == [2, 3]
+        for _ in range(2):
+            rig.answer(n_cells=len(SHARED))
+        rig.run()
+        assert rig.n_computed(SHARED) == len(SHARED)
+        rig.check(leader, slow, late)
+
+
+def test_who_finds_nothing_again_starts_all_the_same() -> None:
+    with open_desk(n_seq=2) as rig:
+        askers = [rig.take((*SHARED, 100 + n, 101, 102)) for n in range(3)]
+        rig.answer()
+        while rig.loop.is_runnable:
+            rig.step()
+        rig.answer()
+        rig.answer()
+        rig.answer()  # evicted, or not worth it
+        assert rig.started == [1, 2, 3]
+        rig.run()
+        rig.check(*askers)
+
+
 def test_followers_do_not_hold_up_who_has_nothing_in_common_with_them() -> None:
     with open_desk(n_seq=2, has_cache=False) as rig:
         for n in range(4):
