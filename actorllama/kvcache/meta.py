@@ -11,10 +11,12 @@ __all__ = ["Fact", "Facts", "float_fact", "int_fact", "read_facts", "text_fact",
 Fact: TypeAlias = str | int | float | bool | None
 Facts: TypeAlias = Mapping[str, Fact]
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 
 def write_facts(facts: Facts) -> bytes:
     """Write facts; equal facts give equal bytes."""
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(facts).encode()
 
 
 def read_facts(data: bytes) -> Facts:
