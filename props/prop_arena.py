@@ -102,6 +102,7 @@ class _ArenaMachine(RuleBasedStateMachine):
         assert facts.used_bytes == expected
         assert facts.n_pieces == len(self.live)
         assert facts.used_bytes <= facts.touched_bytes <= facts.limit_bytes
+        assert self.arena.idle_bytes == facts.touched_bytes - facts.used_bytes
         if not self.live:
             assert facts.n_free_ranges == 1
             assert facts.largest_free_bytes == facts.limit_bytes

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import ClassVar, TypeAlias, assert_never
 
 import trio
-from attrs import frozen
+from attrs import evolve
 
 from actorllama.actors import (
     Caller,
@@ -20,17 +18,15 @@ from actorllama.actors import (
     ExitReason,
     InitOutcome,
     NoReply,
-    Normal,
     Outcome,
     Ready,
     Ref,
     Reply,
     Server,
-    Stop,
     is_normal,
 )
 from actorllama.engine import events
-from actorllama.engine.cache_jobs import CacheJob, JobOutcome, Join, Read, Split, Write, n_stored
+from actorllama.engine.cache_jobs import Bring, Brought, CacheJob, JobOutcome, Split, Touch, Write, n_stored
 from actorllama.engine.cache_memory import CacheMemory
 from actorllama.engine.cache_messages import (
     CacheCall,
@@ -42,11 +38,14 @@ from actorllama.engine.cache_messages import (
     OfferMemory,
     PrefixFound,
     ReadCacheStatistics,
+    TrimMore,
 )
+from actorllama.engine.cache_worker import CacheWorker, JobDone
 from actorllama.engine.commands import RestoredState
+from actorllama.engine.job_memory import JobMemory, MemoryLoan
 from actorllama.engine.restore_cost import RestoreCost
-from actorllama.engine.transit_memory import TransitMemory
-from actorllama.errors import CacheError, TierFull
+from actorllama.engine.split_queue import SplitQueue
+from actorllama.errors import CacheError, StateError, TierFull
 from actorllama.kvcache import (
     CacheOptions,
     DiskTier,
@@ -54,7 +53,6 @@ from actorllama.kvcache import (
     PrefixHit,
     PutReport,
     RamTier,
-    Snapshot,
     SnapshotStore,
     chain_of,
     codec_named,
@@ -63,21 +61,13 @@ from actorllama.kvcache import (
 __all__ = ["CacheActor", "CacheNotice"]
 
 
-@frozen(kw_only=True)
-class JobDone:
-    """A job has ended, one way or the other."""
-
-    job: CacheJob
-    outcome: JobOutcome
-
-
-CacheNotice: TypeAlias = KeepCells | FindPrefix | JobDone | Exit
+CacheNotice: TypeAlias = KeepCells | FindPrefix | JobDone | TrimMore | Exit
 
 
 class CacheActor(Server[CacheCall, None, CacheNotice]):
     """Own the `SnapshotStore`: an index that answers in microseconds, tiers behind it.
 
-    Whatever may take longer (cutting, reading, joining, writing) is done by a child in a thread, so that
+    Whatever may take longer (cutting, bringing, writing) is done by a child in a thread, so that
     this actor always answers soon; writes are made one at a time, behind the turns' backs. What is being cut
     is known already: who asks for it meanwhile waits until it is there. At the end whatever still waits is
     written, within the grace of its supervisor. A child that crashes costs its job: this actor traps its
@@ -92,22 +82,21 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         self._mac_key = mac_key
         self._root = root
         self._children: dict[Ref, CacheJob] = {}
-        self._splitting: dict[str, Snapshot] = {}
-        self._splitting_bytes = 0
-        self._to_split: deque[KeepCells] = deque()  # the first one may be under way
-        self._n_ordered = self._n_split = 0
+        self._to_split = SplitQueue(limit_bytes=options.pending_limit_bytes)
         self._is_splitting = False
         self._deferred: deque[tuple[FindPrefix, int]] = deque()
         self._counting: deque[tuple[CountCells, Caller]] = deque()
         self._is_writing = False
         self._cost = RestoreCost()
-        self._transit = TransitMemory()
+        self._job_memory = JobMemory(
+            ram_limit_bytes=options.ram_limit_bytes, pending_limit_bytes=options.pending_limit_bytes
+        )
 
     async def init(self, ctx: Context) -> InitOutcome:
         """Open the tiers; a disk tier that cannot be opened refuses the start."""
         self._context = ctx
         self._store = self._open() if self._root is None else await trio.to_thread.run_sync(self._open)
-        self._memory = CacheMemory(self._store)
+        self._memory = CacheMemory(self._store, trim=self._begin_trim)
         return Ready()
 
     def _open(self) -> SnapshotStore:
@@ -169,10 +158,13 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             case JobDone():
                 self._children = {ref: job for ref, job in self._children.items() if job is not message.job}
                 await self._done(message.job, message.outcome)
+            case TrimMore():
+                pass
             case Exit():
                 await self._lost(message)
         await self._split_next()
         self._memory.advance()
+        self._trim()
         self._count()
         await self._write_next()
         return NoReply()
@@ -181,16 +173,17 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         """Keep what is being cut, and write what waits."""
         for child_job in list(self._children.values()):
             match child_job:
-                case Split():
-                    self._kept(child_job, await trio.to_thread.run_sync(child_job.run))
+                case Split():  # in memory of its own: its child's thread may not have ended
+                    again = evolve(child_job, memory=MemoryLoan())
+                    self._kept(again, await trio.to_thread.run_sync(again.run))
                 case Write():
                     written = await trio.to_thread.run_sync(child_job.run)  # adopts what its child wrote
                     with suppress(CacheError):
                         self._store.finish(child_job.job, written)
-                case Read() | Join():
+                case Bring() | Touch():
                     pass  # nobody waits for it any more
-        while self._to_split:
-            split = self._split_of(self._to_split[0])
+        while len(self._to_split):
+            split = self._split_of(self._to_split.first)
             self._kept(split, await trio.to_thread.run_sync(split.run))
         while (job := self._store.write_behind()) is not None:
             outcome = await trio.to_thread.run_sync(job.run)
@@ -200,24 +193,19 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
     # -- keeping -------------------------------------------------------------------------------
 
     def _keep(self, message: KeepCells) -> None:
-        n_bytes = len(message.kv or b"")
-        if self._splitting_bytes + n_bytes > self._options.pending_limit_bytes:
-            measured = {"entry_bytes": n_bytes, "pending_bytes": self._splitting_bytes}
-            self._context.bus.execute(events.CELLS_DROPPED, measured, {"reason": "too many bytes wait"})
+        if not self._to_split.order(message):
+            self._dropped(len(message.kv or b""), "too many bytes wait")
             return
         if message.kv is not None and message.tokens:
-            self._cost.learn_size(message.namespace, n_bytes=n_bytes, n_cells=len(message.tokens))
-        if message.snapshot is not None:
-            self._splitting[message.snapshot.key] = message.snapshot
-        self._splitting_bytes += n_bytes
-        self._n_ordered += 1
-        self._to_split.append(message)
+            n_cells = len(message.tokens)
+            self._cost.learn_size(message.namespace, n_bytes=len(message.kv), n_cells=n_cells)
 
     async def _split_next(self) -> None:
         """Cut one state after the other: what two have in common is cut out of the first only."""
-        while self._to_split and not self._is_splitting:
+        while len(self._to_split) and not self._is_splitting:
             self._is_splitting = True
-            await self._run(self._split_of(self._to_split[0]))
+            split = self._split_of(self._to_split.first)
+            await self._run(evolve(split, memory=self._job_memory.lend_for_cutting()))
 
     def _split_of(self, message: KeepCells) -> Split:
         chain = chain_of(message.namespace, message.tokens, block_tokens=self._options.block_tokens)
@@ -229,18 +217,12 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         )
 
     def _kept(self, job: Split, outcome: JobOutcome) -> None:
-        message = job.message
-        self._to_split.popleft()
-        self._n_split += 1
+        self._to_split.done()
         self._is_splitting = False
-        self._splitting_bytes -= len(message.kv or b"")
-        snapshot = message.snapshot
-        if snapshot is not None:
-            self._splitting.pop(snapshot.key, None)
         if not isinstance(outcome, tuple):
-            measured = {"entry_bytes": len(message.kv or b""), "pending_bytes": self._splitting_bytes}
-            self._context.bus.execute(events.CELLS_DROPPED, measured, {"reason": str(outcome)})
+            self._dropped(len(job.message.kv or b""), str(outcome))
             outcome = ()
+        snapshot = job.message.snapshot
         entries = outcome if snapshot is None else (*outcome, snapshot)
         if entries:
             # Told as an event by the tier; a cache that is full loses time, not an answer.
@@ -250,13 +232,33 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 else:
                     self._store.put_state(entries)
 
+    async def _touch_ahead(self, n_bytes: int) -> None:
+        """Have pages at hand for a next state like the one that was cut."""
+        if any(isinstance(job, Touch) for job in self._children.values()):
+            return
+        pages = self._job_memory.ahead(n_bytes)
+        if pages is not None:
+            await self._run(Touch(pages=pages))
+
+    def _dropped(self, n_bytes: int, reason: str) -> None:
+        measured = {"entry_bytes": n_bytes, "pending_bytes": self._to_split.used_bytes}
+        self._context.bus.execute(events.CELLS_DROPPED, measured, {"reason": reason})
+
+    def _begin_trim(self) -> None:
+        self._job_memory.want_trim()
+        self._trim()
+
+    def _trim(self) -> None:
+        """Give pages that nobody has back to the system, if memory is short; in portions."""
+        if self._job_memory.trim():
+            self._context.ref.info_nowait(TrimMore())
+
     # -- finding -------------------------------------------------------------------------------
 
     async def _find_prefix(self, question: FindPrefix, n_before: int | None = None) -> None:
         """Look, once all that was ordered before and may be what is looked for has been cut."""
-        n_before = self._n_ordered if n_before is None else n_before
-        before = islice(self._to_split, max(0, n_before - self._n_split))
-        if any(_begins_alike(message, question) for message in before):
+        n_before = self._to_split.n_ordered if n_before is None else n_before
+        if self._to_split.may_begin(question, n_before=n_before):
             self._deferred.append((question, n_before))
             return
         hit = self._longest_prefix(question, question.tokens)
@@ -273,28 +275,25 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if not is_worth:
             self._answer(question, None)
             return
-        await self._run(Read(question=question, hit=hit, job=self._store.read(hit.keys)))
+        job = self._store.read(hit.keys)
+        memory = self._job_memory.lend_for_bringing(reads=job.needs_disk)
+        await self._run(Bring(question=question, hit=hit, job=job, memory=memory))
 
-    async def _have_read(self, job: Read, outcome: JobOutcome) -> None:
-        if not isinstance(outcome, tuple):
+    async def _brought(self, job: Bring, outcome: JobOutcome) -> None:
+        if not isinstance(outcome, Brought):
             self._answer(job.question, None)
             return
-        entries = self._store.finish_read(job.job, outcome)
-        if len(entries) < len(job.hit.keys):  # a part is gone or damaged: less is left, and is looked for
+        if isinstance(outcome.restore, RestoredState):
+            n_bytes, duration_s = len(outcome.restore.kv), perf_counter() - job.began_s
+            self._cost.learn_speed(job.hit.tier, n_bytes=n_bytes, duration_s=duration_s)
+            self._answer(job.question, outcome.restore)
+            await trio.lowlevel.checkpoint()  # who asked goes on before this one puts things in order
+        entries = self._store.finish_read(job.job, outcome.read)
+        if isinstance(outcome.restore, StateError):
+            self._dropped(sum(entry.n_bytes for entry in entries), str(outcome.restore))
+            self._answer(job.question, None)
+        elif outcome.restore is None:  # a part is gone or damaged: less is left, and is looked for
             await self._find_prefix(job.question)
-            return
-        join = Join(question=job.question, hit=job.hit, entries=entries, began_s=job.began_s)
-        await self._run(join.placed(self._transit))
-
-    def _joined(self, job: Join, outcome: JobOutcome) -> None:
-        n_bytes = sum(entry.n_bytes for entry in job.entries)
-        if isinstance(outcome, RestoredState):
-            self._cost.learn_speed(job.hit.tier, n_bytes=n_bytes, duration_s=perf_counter() - job.began_s)
-            self._answer(job.question, outcome)
-            return
-        measured = {"entry_bytes": n_bytes, "pending_bytes": self._splitting_bytes}
-        self._context.bus.execute(events.CELLS_DROPPED, measured, {"reason": str(outcome)})
-        self._answer(job.question, None)
 
     def _answer(self, question: FindPrefix, restore: RestoredState | None) -> None:
         if question.reply_to.is_alive:
@@ -302,7 +301,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
 
     def _count(self) -> None:
         """Say how much of a sequence is saved, once nothing of it can still be on its way."""
-        while self._counting and not self._to_split:
+        while self._counting and not len(self._to_split):
             question, caller = self._counting.popleft()
             # A hit has fewer tokens than what it begins.
             hit = self._longest_prefix(question, (*question.tokens, 0))
@@ -318,7 +317,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         )
 
     async def _find_snapshot(self, key: str) -> Found | None:
-        waiting = self._splitting.get(key)
+        waiting = self._to_split.snapshot(key)
         if waiting is not None:
             return Found(entry=waiting, tier="ram")
         found = self._store.get_ram(key)
@@ -336,20 +335,24 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         ref = self._context.ref
         # Taken out once: what is left of a dead child would hold its states until a collection.
         handed = [job]
-        child = await self._context.start(lambda: Worker(handed.pop(), ref.info_nowait))
+        child = await self._context.start(lambda: CacheWorker(handed.pop(), ref.info_nowait))
         self._children[child] = job
 
     async def _done(self, job: CacheJob, outcome: JobOutcome) -> None:
         match job:
             case Split():
+                self._job_memory.take_back(job.memory)
                 self._kept(job, outcome)
                 waiting, self._deferred = self._deferred, deque()
                 for question, n_before in waiting:
                     await self._find_prefix(question, n_before)
-            case Read():
-                await self._have_read(job, outcome)
-            case Join():
-                self._joined(job, outcome)
+                if isinstance(outcome, tuple):
+                    await self._touch_ahead(sum(entry.n_bytes for entry in outcome))
+            case Bring():
+                self._job_memory.take_back(job.memory)
+                await self._brought(job, outcome)
+            case Touch():
+                pass
             case Write():
                 self._is_writing = False
                 if isinstance(outcome, PutReport | CacheError):
@@ -369,29 +372,3 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             return
         self._is_writing = True
         await self._run(Write(job=job))
-
-
-def _begins_alike(message: KeepCells, question: FindPrefix) -> bool:
-    n = question.n_least
-    return message.namespace == question.namespace and message.tokens[:n] == question.tokens[:n]
-
-
-class Worker(Server[None, None, None]):
-    """Run one job in a thread and report it, so that the cache answers meanwhile."""
-
-    def __init__(self, job: CacheJob, report: Callable[[JobDone], None]) -> None:
-        """Run ``job`` and hand its outcome to ``report``."""
-        self._job: CacheJob | None = job
-        self._report = report
-
-    async def init(self, ctx: Context) -> InitOutcome:
-        """Begin once the cache has gone on."""
-        return Ready(continue_with=None)
-
-    async def handle_continue(self, term: object) -> Outcome:
-        """Work and report."""
-        job, self._job = self._job, None
-        assert job is not None, "it begins once"
-        outcome: JobOutcome = await trio.to_thread.run_sync(job.run)
-        self._report(JobDone(job=job, outcome=outcome))
-        return Stop(Normal())

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
 from itertools import takewhile
 from time import perf_counter
 from typing import TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from actorllama.engine.cache_messages import FindPrefix, KeepCells
 from actorllama.engine.commands import RestoredState
-from actorllama.engine.transit_memory import TransitMemory
+from actorllama.engine.job_memory import MemoryLoan
 from actorllama.errors import CacheError, StateError
 from actorllama.kvcache import (
     Block,
     Boundary,
     Chain,
+    Prefault,
     PrefixHit,
     PutReport,
     ReadJob,
@@ -27,7 +26,7 @@ from actorllama.kvcache import (
     WriteJob,
 )
 
-__all__ = ["CacheJob", "JobOutcome", "Join", "Read", "Split", "Write", "n_stored"]
+__all__ = ["Bring", "Brought", "CacheJob", "JobOutcome", "Split", "Touch", "Write", "n_stored"]
 
 _INLINE_BYTES = 1 << 18  # copying this much takes some tens of microseconds; a hop to a thread takes 100
 
@@ -42,6 +41,7 @@ class Split:
     """Blocks before this one are stored already."""
     is_rounded: bool = False
     """Whether the disk tier rounds rows, and must be told where they lie."""
+    memory: MemoryLoan = field(factory=MemoryLoan, repr=False, eq=False)
 
     @property
     def is_quick(self) -> bool:
@@ -55,7 +55,12 @@ class Split:
             return ()
         n = chain.block_tokens
         try:
-            parts = message.cutter.split(memoryview(message.kv), block_tokens=n, first_block=self.first_block)
+            parts = message.cutter.split(
+                memoryview(message.kv),
+                block_tokens=n,
+                first_block=self.first_block,
+                allocate=self.memory.keep,
+            )
         except StateError as exc:
             return exc
         token_s = message.token_s or 0.0
@@ -88,60 +93,60 @@ class Split:
 
 
 @frozen(kw_only=True)
-class Read:
-    """Bring the parts of a hit into memory."""
+class Brought:
+    """What came of bringing a state."""
+
+    read: tuple[StoredEntry, ...]
+    """From the disk, in order; what could not be read is missing."""
+    restore: RestoredState | StateError | None
+    """The state; why its parts make none; or ``None`` if one of them was missing."""
+
+
+@frozen(kw_only=True)
+class Bring:
+    """Read the parts of a hit, as far as they are not in memory, and put them together."""
 
     question: FindPrefix
     hit: PrefixHit
     job: ReadJob
+    """Holds what is in memory: it cannot be evicted away from under the job."""
+    memory: MemoryLoan = field(factory=MemoryLoan, repr=False, eq=False)
     began_s: float = field(factory=perf_counter)
 
     @property
     def is_quick(self) -> bool:
         """Whether it may run on the event loop."""
-        return not self.job.needs_disk
+        return (
+            not self.job.needs_disk
+            and sum(entry.n_bytes for entry in self.job.held.values()) <= _INLINE_BYTES
+        )
 
-    def run(self) -> tuple[StoredEntry, ...]:
-        """Read; what cannot be read is missing from the outcome."""
-        return self.job.run()
+    def run(self) -> Brought:
+        """Make the state that the asker's context restores."""
+        read = self.job.run(self.memory.keep)
+        entries = self.job.joined(read)
+        if len(entries) < len(self.job.keys):
+            return Brought(read=read, restore=None)
+        blocks = [memoryview(entry.payload) for entry in entries if isinstance(entry, Block)]
+        tails = [memoryview(entry.payload) for entry in entries if isinstance(entry, Boundary)]
+        try:
+            kv = self.question.cutter.join(blocks, tails[0] if tails else None, allocate=self.memory.join)
+        except StateError as exc:
+            return Brought(read=read, restore=exc)
+        restore = RestoredState(kv=kv, n_cells=self.hit.n_cells, source=self.hit.tier)
+        return Brought(read=read, restore=restore)
 
 
 @frozen(kw_only=True)
-class Join:
-    """Put the parts of a hit together."""
+class Touch:
+    """Touch pages ahead of the next state that is cut."""
 
-    question: FindPrefix
-    hit: PrefixHit
-    entries: Sequence[StoredEntry] = field(repr=False)
-    began_s: float
-    into: memoryview | None = field(default=None, repr=False, eq=False)
-    """Where the state goes; ``None`` is memory of its own."""
+    pages: Prefault
+    is_quick = False
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether it may run on the event loop."""
-        return sum(entry.n_bytes for entry in self.entries) <= _INLINE_BYTES
-
-    def placed(self, memory: TransitMemory) -> Join:
-        """Take memory for a large state; by the owner of the memory, so before the job goes to a thread."""
-        if self.is_quick:
-            return self
-        with suppress(StateError):  # `run` meets it too, and tells
-            return evolve(self, into=memory.take(self.question.cutter.joined_bytes(*self._parts())))
-        return self
-
-    def run(self) -> RestoredState | StateError:
-        """Make the state that the asker's context restores."""
-        try:
-            kv = self.question.cutter.join(*self._parts(), into=self.into)
-        except StateError as exc:
-            return exc
-        return RestoredState(kv=kv, n_cells=self.hit.n_cells, source=self.hit.tier)
-
-    def _parts(self) -> tuple[Sequence[memoryview], memoryview | None]:
-        blocks = [memoryview(entry.payload) for entry in self.entries if isinstance(entry, Block)]
-        tails = [memoryview(entry.payload) for entry in self.entries if isinstance(entry, Boundary)]
-        return blocks, tails[0] if tails else None
+    def run(self) -> None:
+        """Touch them."""
+        self.pages.run()
 
 
 @frozen(kw_only=True)
@@ -156,8 +161,8 @@ class Write:
         return self.job.run()
 
 
-CacheJob: TypeAlias = Split | Read | Join | Write
-JobOutcome: TypeAlias = tuple[StoredEntry, ...] | RestoredState | PutReport | StateError | CacheError
+CacheJob: TypeAlias = Split | Bring | Touch | Write
+JobOutcome: TypeAlias = tuple[StoredEntry, ...] | Brought | PutReport | StateError | CacheError | None
 """What a job brought; ``CacheError`` stands for a worker that crashed."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from actorllama.actors import Caller
 from actorllama.engine.cache_messages import GiveBack, MemoryOffer
@@ -17,9 +18,10 @@ class CacheMemory:
     Owner: the cache actor.
     """
 
-    def __init__(self, store: SnapshotStore) -> None:
-        """Give back what ``store`` holds."""
+    def __init__(self, store: SnapshotStore, *, trim: Callable[[], None]) -> None:
+        """Give back what ``store`` holds; ``trim`` sees to the pages that entries have left."""
         self._store = store
+        self._trim = trim
         self._waiting: deque[tuple[Demotion, Caller]] = deque()
 
     def offer(self) -> MemoryOffer:
@@ -42,7 +44,9 @@ class CacheMemory:
         match message.how:
             case "evict":
                 keys = self._store.ram.plan_eviction(message.n_bytes)
-                caller.reply(sum(self._store.leave_ram(key) for key in keys))
+                n_bytes = sum(self._store.leave_ram(key) for key in keys)
+                self._trim()
+                caller.reply(n_bytes)
             case "demote":
                 self._waiting.append((Demotion(self._store, message.n_bytes), caller))
                 self.advance()
@@ -53,6 +57,7 @@ class CacheMemory:
             demotion, caller = self._waiting.popleft()
             demotion.advance()
             if demotion.is_over:
+                self._trim()
                 caller.reply(demotion.won_bytes)
             else:
                 self._waiting.append((demotion, caller))

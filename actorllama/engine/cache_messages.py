@@ -23,6 +23,7 @@ __all__ = [
     "OfferMemory",
     "PrefixFound",
     "ReadCacheStatistics",
+    "TrimMore",
 ]
 
 
@@ -118,3 +119,8 @@ class KeepCells:
     """Seconds for computing one prompt token: what a saved one is worth."""
     snapshot: Snapshot | None
     """The turn; without one the cells are kept in memory only."""
+
+
+@frozen(kw_only=True)
+class TrimMore:
+    """The cache to itself: there is more memory to give back."""

@@ -6,8 +6,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 from actorllama.engine.commands import PrefixSource, StartTurn
-from actorllama.engine.transit_memory import TransitMemory
 from actorllama.errors import StateError
+from actorllama.kvcache import TouchedMemory
 from actorllama.native import InferenceContext
 
 __all__ = ["BegunCells", "SequenceCells"]
@@ -30,7 +30,7 @@ class SequenceCells:
     def __init__(self, context: InferenceContext) -> None:
         """Work on ``context``."""
         self._context = context
-        self._memory = TransitMemory()
+        self._memory = TouchedMemory()
 
     def begin(self, command: StartTurn) -> BegunCells:
         """Give a sequence the cells that its turn begins with; what cannot be had is computed again.

@@ -9,7 +9,7 @@ the quota, ``sweep.py`` the clearing up, ``reading.py`` the doubt). `SnapshotSto
 with write-behind by whole jobs (``write_queue.py``, ``jobs.py``); `Demotion` moves entries from RAM to disk.
 `PrefixIndex`: what of a prompt is stored.
 `Codec`: fewer bytes for the same state; its library is loaded by whoever asks for it, never by this door.
-`Arena`: memory for states whose pages were touched before.
+`Arena`: memory for states whose pages were touched before; `TouchedMemory`: as much of it as is wanted.
 `Survey`, `Lineage`, `clear`: a root looked at and tidied from outside; `ArchiveWriter`: turns on their way.
 `FileSystem`: the seam to the system, so that tests can fail or die at any call.
 
@@ -38,6 +38,7 @@ key, and then every digest is keyed blake2b. Names tell kind and parent: an inde
 
 from __future__ import annotations
 
+from actorllama.kvcache.allocate import Allocate, fresh_memory
 from actorllama.kvcache.archive import ArchiveWriter, Unusable, read_archive
 from actorllama.kvcache.arena import Arena
 from actorllama.kvcache.arena_prefault import Prefault
@@ -78,6 +79,7 @@ from actorllama.kvcache.snapshot import Snapshot, content_key
 from actorllama.kvcache.store import SnapshotStore
 from actorllama.kvcache.survey import Survey
 from actorllama.kvcache.sweep import plan_sweep
+from actorllama.kvcache.touched_memory import TouchedMemory
 
 __all__ = [
     "CODECS",
@@ -85,6 +87,7 @@ __all__ = [
     "FORMAT_VERSION",
     "HEADER_BYTES",
     "SECTIONS",
+    "Allocate",
     "ArchiveWriter",
     "Arena",
     "ArenaStatistics",
@@ -128,6 +131,7 @@ __all__ = [
     "StoredEntry",
     "Survey",
     "TierName",
+    "TouchedMemory",
     "Unusable",
     "WriteJob",
     "block_key",
@@ -137,6 +141,7 @@ __all__ = [
     "codec_named",
     "content_key",
     "decode",
+    "fresh_memory",
     "plan_down_to",
     "plan_eviction",
     "plan_sweep",

@@ -59,6 +59,12 @@ class Arena:
         facts = self.statistics()
         return f"<Arena {facts.n_pieces} pieces, {facts.used_bytes} of {facts.limit_bytes} bytes>"
 
+    @property
+    def idle_bytes(self) -> int:
+        """Touched bytes that nobody has."""
+        self._drain()
+        return (self._free.n_touched - self._free.n_pages + self._free.n_free) * PAGE_BYTES
+
     def take(self, n_bytes: int) -> memoryview | None:
         """Give out a piece of exactly so many bytes; pages touched before are preferred.
 

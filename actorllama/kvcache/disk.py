@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from actorllama.errors import CacheError, SnapshotCorrupt, SnapshotMismatch, TierFull
+from actorllama.kvcache.allocate import Allocate, fresh_memory
 from actorllama.kvcache.codec import codec_named
 from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.directory import Directory, KnownFile
@@ -157,7 +158,9 @@ class DiskTier:
         """
         return self._get(key, used_ns=self._directory.files.now_ns())
 
-    def get_chain(self, keys: Sequence[str], *, held: Collection[str] = ()) -> tuple[StoredEntry, ...]:
+    def get_chain(
+        self, keys: Sequence[str], *, held: Collection[str] = (), allocate: Allocate = fresh_memory
+    ) -> tuple[StoredEntry, ...]:
         """Read entries that belong together, as far as they are there without a gap.
 
         Their use is noted so that the last goes first when room is needed.
@@ -165,6 +168,7 @@ class DiskTier:
         Args:
             keys: Root first.
             held: Those of them that need not be read.
+            allocate: Gives the memory that each of the others is read into, and stays in.
 
         Returns:
             What was read, in order; it ends before the first that cannot be had.
@@ -177,7 +181,7 @@ class DiskTier:
             if key in held:
                 mark_used(self._directory, key, used_ns=used_ns - depth)
                 continue
-            entry = self._get(key, used_ns=used_ns - depth)
+            entry = self._get(key, used_ns=used_ns - depth, allocate=allocate)
             if entry is None:
                 break
             found.append(entry)
@@ -301,9 +305,11 @@ class DiskTier:
             if not mark_used(self._directory, key, used_ns=used_ns - depth)
         )
 
-    def _get(self, key: str, *, used_ns: int) -> StoredEntry | None:
+    def _get(self, key: str, *, used_ns: int, allocate: Allocate = fresh_memory) -> StoredEntry | None:
         def read() -> StoredEntry:
-            return read_entry(self._directory, key, limit_bytes=self.limit_bytes, used_ns=used_ns)
+            return read_entry(
+                self._directory, key, limit_bytes=self.limit_bytes, used_ns=used_ns, allocate=allocate
+            )
 
         entry = self._judged(key, read)[0] if is_key(key) else None
         self._tally.add("misses" if entry is None else "hits")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from attrs import field, frozen
 
 from actorllama.errors import CacheError
+from actorllama.kvcache.allocate import Allocate, fresh_memory
 from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.disk import DiskTier
 from actorllama.kvcache.reports import PutReport
@@ -50,11 +51,25 @@ class ReadJob:
         """Whether `run` will wait for the disk, and belongs into a worker thread."""
         return self.disk is not None and len(self.held) < len(self.keys)
 
-    def run(self) -> tuple[StoredEntry, ...]:
+    def run(self, allocate: Allocate = fresh_memory) -> tuple[StoredEntry, ...]:
         """Read the rest; the outcome goes back to `SnapshotStore.finish_read`.
+
+        Args:
+            allocate: Gives the memory that each entry is read into, and stays in.
 
         Cost: as `DiskTier.get_chain`.
         """
         if self.disk is None or not self.needs_disk:
             return ()
-        return self.disk.get_chain(self.keys, held=self.held)
+        return self.disk.get_chain(self.keys, held=self.held, allocate=allocate)
+
+    def joined(self, outcome: Sequence[StoredEntry]) -> tuple[StoredEntry, ...]:
+        """Give what was held and what `run` has read, root first, as far as there is no gap."""
+        read = {entry.key: entry for entry in outcome}
+        entries: list[StoredEntry] = []
+        for key in self.keys:
+            entry = self.held.get(key) or read.get(key)
+            if entry is None:
+                break
+            entries.append(entry)
+        return tuple(entries)

@@ -6,6 +6,7 @@ import os
 import stat as modes
 
 from actorllama.errors import SnapshotCorrupt, SnapshotMismatch
+from actorllama.kvcache.allocate import Allocate, fresh_memory
 from actorllama.kvcache.decoding import StoredEntry, decode
 from actorllama.kvcache.directory import Directory
 from actorllama.kvcache.entry import Entry
@@ -15,7 +16,14 @@ from actorllama.kvcache.layout import entry_name
 __all__ = ["is_sound", "mark_used", "read_entry", "read_file"]
 
 
-def read_entry(directory: Directory, key: str, *, limit_bytes: int, used_ns: int | None) -> StoredEntry:
+def read_entry(
+    directory: Directory,
+    key: str,
+    *,
+    limit_bytes: int,
+    used_ns: int | None,
+    allocate: Allocate = fresh_memory,
+) -> StoredEntry:
     """Read and check the file of a key, whatever its kind.
 
     Args:
@@ -23,6 +31,7 @@ def read_entry(directory: Directory, key: str, *, limit_bytes: int, used_ns: int
         key: A well-formed key.
         limit_bytes: No more than this is ever allocated for the file, nor for what its codec makes of it.
         used_ns: Time of this use; ``None`` if it is none and shall not keep the file from eviction.
+        allocate: Gives the memory of the whole file; the entry's payload stays where it was read.
 
     Raises:
         FileNotFoundError: There is none.
@@ -34,14 +43,22 @@ def read_entry(directory: Directory, key: str, *, limit_bytes: int, used_ns: int
     """
     for path in directory.paths_of(key):
         try:
-            return read_file(directory, path, key, limit_bytes=limit_bytes, used_ns=used_ns)
+            return read_file(
+                directory, path, key, limit_bytes=limit_bytes, used_ns=used_ns, allocate=allocate
+            )
         except FileNotFoundError:
             continue
     raise FileNotFoundError(key)
 
 
 def read_file(
-    directory: Directory, path: str, key: str, *, limit_bytes: int, used_ns: int | None
+    directory: Directory,
+    path: str,
+    key: str,
+    *,
+    limit_bytes: int,
+    used_ns: int | None,
+    allocate: Allocate = fresh_memory,
 ) -> StoredEntry:
     """Read and check one file, which should be that of a key.
 
@@ -59,7 +76,7 @@ def read_file(
     try:
         facts = directory.files.fstat(fd)
         try:
-            entry = _read(directory, fd, facts, path, key, limit_bytes)
+            entry = _read(directory, fd, facts, path, key, limit_bytes, allocate)
         except SnapshotCorrupt:
             directory.quarantine(path, inode=facts.st_ino)  # while it is open, nothing else gets its inode
             raise
@@ -102,7 +119,13 @@ def mark_used(directory: Directory, key: str, *, used_ns: int) -> bool:
 
 
 def _read(
-    directory: Directory, fd: int, facts: os.stat_result, path: str, key: str, limit_bytes: int
+    directory: Directory,
+    fd: int,
+    facts: os.stat_result,
+    path: str,
+    key: str,
+    limit_bytes: int,
+    allocate: Allocate,
 ) -> StoredEntry:
     if not modes.S_ISREG(facts.st_mode):
         raise SnapshotCorrupt(key=key, path=path, section="file type")
@@ -115,10 +138,10 @@ def _read(
         raise SnapshotCorrupt(key=key, path=path, section="name")
     if header.n_bytes > limit_bytes:
         raise SnapshotMismatch(expected=f"at most {limit_bytes} bytes", actual=f"{header.n_bytes} bytes")
-    data = bytearray(header.n_bytes)
+    data = allocate(header.n_bytes)[: header.n_bytes]
     data[:HEADER_BYTES] = head
-    n_read += directory.read_fully(fd, memoryview(data)[HEADER_BYTES:])
-    whole = memoryview(data)[:n_read]
+    n_read += directory.read_fully(fd, data[HEADER_BYTES:])
+    whole = data[:n_read]
     entry = decode(whole, mac_key=directory.mac_key, path=path, limit_bytes=limit_bytes)
     if not path.endswith(entry_name(entry)):
         raise SnapshotCorrupt(key=key, path=path, section="name")

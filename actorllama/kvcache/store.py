@@ -153,19 +153,14 @@ class SnapshotStore:
             The entries, root first, as far as they could be had without a gap. If some are lacking, the
             first of them is forgotten: look again.
         """
-        read = {entry.key: entry for entry in outcome}
-        entries: list[StoredEntry] = []
-        for key in job.keys:
-            entry = job.held.get(key) or read.get(key)
-            if entry is None:
-                self.index.discard(key, "disk")
-                break
-            entries.append(entry)
+        entries = job.joined(outcome)
+        if len(entries) < len(job.keys):
+            self.index.discard(job.keys[len(entries)], "disk")
         for entry in outcome:
             if entry.key not in self._doomed:
                 self.index.add(entry, "disk")
                 self.promote(entry)
-        return tuple(entries)
+        return entries
 
     # -- removing ------------------------------------------------------------------------------
 

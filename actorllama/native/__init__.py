@@ -37,13 +37,14 @@ from actorllama.native.backend import (
 from actorllama.native.options import ContextOptions, ModelOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
-from actorllama.native.state_blocks import join_state, joined_bytes, split_state
+from actorllama.native.state_blocks import join_state, split_state
 from actorllama.native.state_layout import section_kinds
 from actorllama.native.state_part import float_rows
-from actorllama.native.state_parts import FloatRows, StateParts
+from actorllama.native.state_parts import Allocate, FloatRows, StateParts, fresh_memory
 from actorllama.native.state_reader import SectionKind
 
 __all__ = [
+    "Allocate",
     "Backend",
     "BuildInfo",
     "ContextFacts",
@@ -62,8 +63,8 @@ __all__ = [
     "StepBatch",
     "Vocabulary",
     "float_rows",
+    "fresh_memory",
     "join_state",
-    "joined_bytes",
     "section_kinds",
     "split_state",
 ]

@@ -15,7 +15,7 @@ from actorllama.native.memory_devices import BufferSize, ComputeDevice
 from actorllama.native.options import ContextOptions, ModelOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
-from actorllama.native.state_parts import FloatRows, StateParts
+from actorllama.native.state_parts import Allocate, FloatRows, StateParts, fresh_memory
 
 __all__ = [
     "Backend",
@@ -118,8 +118,21 @@ class StateCutter(Protocol):
         """Whether a part of a state cannot be cut: a sliding window, a recurrent state."""
         ...
 
-    def split(self, data: memoryview, *, block_tokens: int, first_block: int = 0) -> StateParts:
+    def split(
+        self,
+        data: memoryview,
+        *,
+        block_tokens: int,
+        first_block: int = 0,
+        allocate: Allocate = fresh_memory,
+    ) -> StateParts:
         """Cut a state into full blocks, from ``first_block`` on, and what follows the last of all.
+
+        Args:
+            data: As the context wrote it.
+            block_tokens: Tokens of a block.
+            first_block: Those before it are not wanted.
+            allocate: Gives the memory of each part, which is written once.
 
         Raises:
             StateError: It is no such state.
@@ -130,23 +143,19 @@ class StateCutter(Protocol):
         """Say where in a part the rows of f16 and f32 lie: what may be rounded, if anything is."""
         ...
 
-    def joined_bytes(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> int:
-        """Say how long the state will be that `join` makes of these parts.
-
-        Raises:
-            StateError: The parts do not fit together.
-        """
-        ...
-
     def join(
-        self, blocks: Sequence[memoryview], boundary: memoryview | None, *, into: memoryview | None = None
+        self,
+        blocks: Sequence[memoryview],
+        boundary: memoryview | None,
+        *,
+        allocate: Allocate = fresh_memory,
     ) -> memoryview:
         """Make a state that ``set_state`` of such a context accepts.
 
         Args:
             blocks: From the first on, without a gap.
             boundary: What follows them.
-            into: Writable memory of at least `joined_bytes`, of which the result is a part; else fresh.
+            allocate: Gives the memory of the whole; called once.
 
         Raises:
             StateError: The parts do not fit together.

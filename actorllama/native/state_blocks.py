@@ -8,7 +8,7 @@ whatever cells they lay in; of the sequence id and of the number of sequences no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -16,20 +16,14 @@ from attrs import evolve, frozen
 
 from actorllama.native.state_layout import check_positions
 from actorllama.native.state_part import PartSection, StatePart, header_at, read_part, refusal
-from actorllama.native.state_parts import StateParts
+from actorllama.native.state_parts import Allocate, StateParts, fresh_memory
 from actorllama.native.state_reader import SectionKind, SectionSpan, read_sections
-from actorllama.native.state_rows import Bytes, Order, RowView, cell_order, copy_cells, row_views
+from actorllama.native.state_rows import Bytes, Order, RowGrid, cell_order, copy_cells, row_grids
 from actorllama.native.state_writer import StateWriter, state_bytes
 
-__all__ = ["fresh_memory", "join_state", "joined_bytes", "split_state"]
+__all__ = ["join_state", "split_state"]
 
-Allocate: TypeAlias = Callable[[int], memoryview]
-_Piece: TypeAlias = tuple[Bytes, PartSection]
-
-
-def fresh_memory(n_bytes: int) -> memoryview:
-    """Allocate memory whose pages were never touched: the first write to each costs more than the copy."""
-    return np.empty(n_bytes, dtype=np.uint8).data
+_Run: TypeAlias = tuple[PartSection, Sequence[memoryview]]
 
 
 def split_state(
@@ -77,31 +71,20 @@ def split_state(
             sections=(PartSection.of(attention, n_cells=block_tokens),),
         ).placed()
         firsts = range(first_block * block_tokens, n_full * block_tokens, block_tokens)
-        header = block.header()
-        blocks = tuple(cutter.cut(block, header_at(header, first), first) for first in firsts)
+        blocks = cutter.cut(block, firsts)
     boundary: memoryview | None = None
     if n_tail or len(spans) > 1 or attention is None:
         n_kept = {"attention": n_tail}
         forms = (PartSection.of(span, n_cells=n_kept.get(span.kind, len(span.positions))) for span in spans)
-        first = n_cells - n_tail
         boundary_part = StatePart(
             is_boundary=True,
             needs_boundary=len(spans) > 1 or attention is None,
-            first=first,
+            first=n_cells - n_tail,
             n_tokens=n_tail,
             sections=tuple(forms),
         ).placed()
-        boundary = cutter.cut(boundary_part, boundary_part.header(), first)
+        (boundary,) = cutter.cut(boundary_part, (boundary_part.first,))
     return StateParts(n_cells=n_cells, first_block=first_block, blocks=blocks, boundary=boundary)
-
-
-def joined_bytes(blocks: Sequence[memoryview], boundary: memoryview | None, *, n_stream: int) -> int:
-    """Say how long the state will be that these parts make.
-
-    Raises:
-        StateError: They do not fit together.
-    """
-    return _plan(blocks, boundary, n_stream).n_bytes
 
 
 def join_state(
@@ -109,7 +92,7 @@ def join_state(
     boundary: memoryview | None,
     *,
     n_stream: int,
-    into: memoryview | None = None,
+    allocate: Allocate = fresh_memory,
 ) -> memoryview:
     """Put a state together that ``set_state`` accepts, in a context with any number of sequences.
 
@@ -118,35 +101,29 @@ def join_state(
             model has nothing but attention.
         boundary: What follows them; ``None`` only for whole blocks of pure attention.
         n_stream: Streams of the context that will take it: 1 if shared, else its number of sequences.
-        into: Writable memory of at least :func:`joined_bytes`; by default fresh.
-
-    Returns:
-        The state, in ``into`` if that was given.
+        allocate: Gives the memory for it; called once, and not for parts that are refused.
 
     Raises:
         StateError: The parts are damaged, do not follow each other, or belong to different models or
-            settings; or ``into`` is too small.
+            settings.
         ValueError: ``n_stream`` is below 1.
 
     Cost: one copy; two to four times memcpy where values are transposed.
     """
     plan = _plan(blocks, boundary, n_stream)
-    state = fresh_memory(plan.n_bytes) if into is None else into.cast("B")
-    if len(state) < plan.n_bytes:
-        raise refusal(f"needs {plan.n_bytes} bytes for the whole and gets {len(state)}")
-    state = state[: plan.n_bytes]
+    state = allocate(plan.n_bytes)[: plan.n_bytes]
     target = np.frombuffer(state, dtype=np.uint8)
     writer = StateWriter(target, n_stream=n_stream)
-    for form, pieces in plan.sections:
+    for form, runs in plan.sections:
         positions = np.arange(plan.n_cells - form.n_cells, plan.n_cells, dtype=np.int32)
-        placed = writer.section(form, positions)
-        whole = row_views(target, placed.rows, n_cells=form.n_cells)
-        first = 0
-        for data, piece in pieces:
-            views = row_views(data, piece.rows, n_cells=piece.n_cells)
-            if piece.n_cells:
-                copy_cells(views, range(piece.n_cells), whole, at=range(first, first + piece.n_cells))
-            first += piece.n_cells
+        to_grids = row_grids(writer.section(form, positions).rows, n_cells=form.n_cells)
+        at = 0
+        for piece, pieces in runs:
+            n = piece.n_cells
+            for grid, to_grid in zip(row_grids(piece.rows, n_cells=n), to_grids if n else (), strict=True):
+                for index, data in enumerate(pieces):
+                    to_grid.runs(target, at + index * n, n)[...] = grid.runs(data, 0, n)
+            at += n * len(pieces)
     return state
 
 
@@ -155,38 +132,45 @@ class _Cutter:
 
     def __init__(self, data: Bytes, spans: Sequence[SectionSpan], allocate: Allocate) -> None:
         self._allocate = allocate
-        self._views: Mapping[SectionKind, tuple[RowView, ...]] = {
-            span.kind: row_views(data, span.rows, n_cells=len(span.positions)) for span in spans
+        self._data = data
+        self._grids: Mapping[SectionKind, tuple[RowGrid, ...]] = {
+            span.kind: row_grids(span.rows, n_cells=len(span.positions)) for span in spans
         }
         self._orders: Mapping[SectionKind, Order | None] = {
             span.kind: cell_order(span.positions) for span in spans
         }
 
-    def cut(self, part: StatePart, header: bytes, first: int) -> memoryview:
-        """Make the part that begins at this position."""
-        payload = self._allocate(part.n_bytes)[: part.n_bytes]
-        target = np.frombuffer(payload, dtype=np.uint8)
-        target[: part.header_bytes] = np.frombuffer(header, dtype=np.uint8)
-        for section in part.sections:
-            if section.n_cells:
-                skipped = first if section.kind == "attention" else 0
-                cells = self._cells(section.kind, skipped, skipped + section.n_cells)
-                views = row_views(target, section.rows, n_cells=section.n_cells)
-                copy_cells(self._views[section.kind], cells, views, at=range(section.n_cells))
-        return payload
+    def cut(self, part: StatePart, firsts: Iterable[int]) -> tuple[memoryview, ...]:
+        """Make the parts of this form that begin at these positions."""
+        header = part.header()
+        to_grids = [row_grids(section.rows, n_cells=section.n_cells) for section in part.sections]
+        parts: list[memoryview] = []
+        for first in firsts:
+            payload = self._allocate(part.n_bytes)[: part.n_bytes]
+            target = np.frombuffer(payload, dtype=np.uint8)
+            target[: part.header_bytes] = np.frombuffer(header_at(header, first), dtype=np.uint8)
+            for section, grids in zip(part.sections, to_grids, strict=True):
+                if section.n_cells:
+                    self._copy(section, first if section.kind == "attention" else 0, target, grids)
+            parts.append(payload)
+        return tuple(parts)
 
-    def _cells(self, kind: SectionKind, first: int, end: int) -> range | Order:
-        order = self._orders[kind]
-        return range(first, end) if order is None else order[first:end]
+    def _copy(self, section: PartSection, first: int, target: Bytes, to_grids: Sequence[RowGrid]) -> None:
+        grids, order, n = self._grids[section.kind], self._orders[section.kind], section.n_cells
+        if order is not None:
+            copy_cells(self._data, grids, order[first : first + n], target, to_grids, at=0)
+            return
+        for grid, to_grid in zip(grids, to_grids, strict=True):
+            to_grid.runs(target, 0, n)[...] = grid.runs(self._data, first, n)
 
 
 @frozen(kw_only=True, eq=False)
 class _JoinPlan:
-    """What goes into a state, in order: each section whole, and the pieces that its rows come from."""
+    """What goes into a state, in order: each section whole, and the runs of equal pieces with its rows."""
 
     n_cells: int
     n_bytes: int
-    sections: tuple[tuple[PartSection, tuple[_Piece, ...]], ...]
+    sections: tuple[tuple[PartSection, Sequence[_Run]], ...]
 
 
 def _plan(blocks: Sequence[memoryview], boundary: memoryview | None, n_stream: int) -> _JoinPlan:
@@ -201,21 +185,21 @@ def _plan(blocks: Sequence[memoryview], boundary: memoryview | None, n_stream: i
         tail = read_part(boundary)
         _check_boundary(tail, head, n_blocks=len(blocks))
         n_cells, ends = tail.end, tail.sections
-    pieces: dict[SectionKind, list[_Piece]] = {}
+    runs: dict[SectionKind, list[_Run]] = {}
     forms: dict[SectionKind, PartSection] = {}
     if head is not None:
         forms["attention"] = head.sections[0]
-        pieces["attention"] = [(np.frombuffer(block, dtype=np.uint8), head.sections[0]) for block in blocks]
+        runs["attention"] = [(head.sections[0], blocks)]
     for section in ends:
         forms[section.kind] = section
         assert boundary is not None
-        pieces.setdefault(section.kind, []).append((np.frombuffer(boundary, dtype=np.uint8), section))
+        runs.setdefault(section.kind, []).append((section, (boundary,)))
     if "attention" in forms:
         forms["attention"] = evolve(forms["attention"], n_cells=n_cells)
     return _JoinPlan(
         n_cells=n_cells,
         n_bytes=state_bytes(forms.values(), n_stream=n_stream),
-        sections=tuple((form, tuple(pieces[kind])) for kind, form in forms.items()),
+        sections=tuple((form, runs[kind]) for kind, form in forms.items()),
     )
 
 
@@ -226,10 +210,9 @@ def _check_blocks(blocks: Sequence[memoryview]) -> StatePart | None:
     head = read_part(blocks[0])
     if head.is_boundary or head.first != 0:
         raise refusal("is in the place of the first block")
-    header = head.header()
+    header, n_bytes = head.header(), head.n_bytes
     for index, block in enumerate(blocks):
-        expected = header_at(header, index * head.n_tokens)
-        if len(block) != head.n_bytes or bytes(block[: len(expected)]) != expected:
+        if len(block) != n_bytes or bytes(block[: len(header)]) != header_at(header, index * head.n_tokens):
             raise refusal(f"is in the place of block {index}")
     return head
 

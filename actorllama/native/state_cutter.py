@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from actorllama.native.state_blocks import join_state, joined_bytes, split_state
+from actorllama.native.state_blocks import join_state, split_state
 from actorllama.native.state_part import float_rows
-from actorllama.native.state_parts import FloatRows, StateParts
+from actorllama.native.state_parts import Allocate, FloatRows, StateParts, fresh_memory
 from actorllama.native.state_reader import SectionKind
 
 __all__ = ["LayoutCutter"]
@@ -32,14 +32,26 @@ class LayoutCutter:
         """Whether there is anything but attention."""
         return self.kinds != ("attention",)
 
-    def split(self, data: memoryview, *, block_tokens: int, first_block: int = 0) -> StateParts:
+    def split(
+        self,
+        data: memoryview,
+        *,
+        block_tokens: int,
+        first_block: int = 0,
+        allocate: Allocate = fresh_memory,
+    ) -> StateParts:
         """Cut a state.
 
         Raises:
             StateError: It is no such state.
         """
         return split_state(
-            data, self.kinds, n_stream=self.n_stream, block_tokens=block_tokens, first_block=first_block
+            data,
+            self.kinds,
+            n_stream=self.n_stream,
+            block_tokens=block_tokens,
+            first_block=first_block,
+            allocate=allocate,
         )
 
     def float_rows(self, part: memoryview) -> tuple[FloatRows, ...]:
@@ -50,20 +62,16 @@ class LayoutCutter:
         """
         return float_rows(part)
 
-    def joined_bytes(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> int:
-        """Say how long the state will be that `join` makes of these parts.
-
-        Raises:
-            StateError: The parts do not fit together.
-        """
-        return joined_bytes(blocks, boundary, n_stream=self.n_stream)
-
     def join(
-        self, blocks: Sequence[memoryview], boundary: memoryview | None, *, into: memoryview | None = None
+        self,
+        blocks: Sequence[memoryview],
+        boundary: memoryview | None,
+        *,
+        allocate: Allocate = fresh_memory,
     ) -> memoryview:
-        """Make a state for the context, in ``into`` if that is given.
+        """Make a state for the context.
 
         Raises:
             StateError: The parts do not fit together.
         """
-        return join_state(blocks, boundary, n_stream=self.n_stream, into=into)
+        return join_state(blocks, boundary, n_stream=self.n_stream, allocate=allocate)

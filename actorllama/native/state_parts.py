@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
+import numpy as np
 from attrs import frozen
 
-__all__ = ["Element", "FloatRows", "StateParts"]
+__all__ = ["Allocate", "Element", "FloatRows", "StateParts", "fresh_memory"]
 
+Allocate: TypeAlias = Callable[[int], memoryview]
+"""Gives writable memory of at least a size in bytes; what it holds is of no meaning."""
 Element: TypeAlias = Literal["f16", "f32"]
 
 
@@ -31,3 +35,8 @@ class FloatRows:
     offset: int
     n_bytes: int
     element: Element
+
+
+def fresh_memory(n_bytes: int) -> memoryview:
+    """Allocate memory whose pages were never touched: the first write to each costs more than the copy."""
+    return np.empty(n_bytes, dtype=np.uint8).data

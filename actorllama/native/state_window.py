@@ -15,7 +15,7 @@ import numpy as np
 
 from actorllama.native.state_part import PartSection
 from actorllama.native.state_reader import SectionSpan
-from actorllama.native.state_rows import cell_order, copy_cells, row_views
+from actorllama.native.state_rows import cell_order, copy_cells, row_grids
 from actorllama.native.state_writer import StateWriter, state_bytes
 
 __all__ = ["first_real_position", "padded_window", "window_cells"]
@@ -78,13 +78,13 @@ def padded_window(
         n_held = len(span.positions)
         is_window = span.kind == "window"
         placed = writer.section(form, in_turn if is_window else span.positions)
-        to_rows = row_views(target, placed.rows, n_cells=form.n_cells)
-        from_rows = row_views(source, span.rows, n_cells=n_held)
+        to_grids = row_grids(placed.rows, n_cells=form.n_cells)
+        grids = row_grids(span.rows, n_cells=n_held)
         order = cell_order(span.positions)
         order = np.arange(n_held) if order is None else order
         begin = skipped % n_rows if is_window else 0
         n_before_end = min(n_held, form.n_cells - begin)
-        copy_cells(from_rows, order[:n_before_end], to_rows, at=range(begin, begin + n_before_end))
+        copy_cells(source, grids, order[:n_before_end], target, to_grids, at=begin)
         if n_before_end < n_held:
-            copy_cells(from_rows, order[n_before_end:], to_rows, at=range(n_held - n_before_end))
+            copy_cells(source, grids, order[n_before_end:], target, to_grids, at=0)
     return target.data

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 
 from actorllama.errors import StateError
-from actorllama.native import FloatRows, StateParts
+from actorllama.native import Allocate, FloatRows, StateParts, fresh_memory
 
 __all__ = ["FakeCutter"]
 
@@ -21,7 +21,14 @@ class FakeCutter:
     has_blocks = True
     needs_boundary = False
 
-    def split(self, data: memoryview, *, block_tokens: int, first_block: int = 0) -> StateParts:
+    def split(
+        self,
+        data: memoryview,
+        *,
+        block_tokens: int,
+        first_block: int = 0,
+        allocate: Allocate = fresh_memory,
+    ) -> StateParts:
         """Cut a state into full blocks and the rest.
 
         Raises:
@@ -30,27 +37,27 @@ class FakeCutter:
         cells = memoryview(self._cells(bytes(data)))
         size = block_tokens * _CELL_BYTES
         n_blocks = len(cells) // size
-        blocks = tuple(cells[i * size : (i + 1) * size] for i in range(first_block, n_blocks))
+        firsts = range(min(first_block, n_blocks) * size, n_blocks * size, size)
         rest = cells[n_blocks * size :]
         return StateParts(
             n_cells=len(cells) // _CELL_BYTES,
             first_block=first_block,
-            blocks=blocks,
-            boundary=rest if len(rest) else None,
+            blocks=tuple(_placed(cells[at : at + size], allocate) for at in firsts),
+            boundary=_placed(rest, allocate) if len(rest) else None,
         )
 
     def float_rows(self, part: memoryview) -> tuple[FloatRows, ...]:
         """There are none: its cells are integers."""
         return ()
 
-    def joined_bytes(self, blocks: Sequence[memoryview], boundary: memoryview | None) -> int:
-        """Count the bytes of the state that these parts make."""
-        return _HEADER.size + sum(map(len, blocks)) + len(boundary or b"")
-
     def join(
-        self, blocks: Sequence[memoryview], boundary: memoryview | None, *, into: memoryview | None = None
+        self,
+        blocks: Sequence[memoryview],
+        boundary: memoryview | None,
+        *,
+        allocate: Allocate = fresh_memory,
     ) -> memoryview:
-        """Put a state together again, in ``into`` if that is given.
+        """Put a state together again.
 
         Raises:
             StateError: A part is no list of cells.
@@ -58,14 +65,16 @@ class FakeCutter:
         cells = b"".join((*blocks, b"" if boundary is None else boundary))
         if len(cells) % _CELL_BYTES:
             raise StateError(operation="join", reason=f"{len(cells)} bytes are no whole cells")
-        state = _HEADER.pack(_MAGIC, len(cells) // _CELL_BYTES) + cells
-        if into is None:
-            return memoryview(state)
-        into[: len(state)] = state
-        return into[: len(state)]
+        return _placed(_HEADER.pack(_MAGIC, len(cells) // _CELL_BYTES) + cells, allocate)
 
     def _cells(self, data: bytes) -> bytes:
         cells = data[_HEADER.size :]
         if len(data) < _HEADER.size or data[:4] != _MAGIC or len(cells) % _CELL_BYTES:
             raise StateError(operation="split", reason="these bytes are no state")
         return cells
+
+
+def _placed(data: bytes | memoryview, allocate: Allocate) -> memoryview:
+    placed = allocate(len(data))[: len(data)]
+    placed[:] = data
+    return placed

@@ -26,7 +26,7 @@ from actorllama.engine.commands import RestoredState
 from actorllama.errors import StateError
 from actorllama.ids import TurnId
 from actorllama.kvcache import CacheOptions, DiskTier, RamTier, Snapshot, SnapshotStore
-from actorllama.native import StateParts
+from actorllama.native import Allocate, StateParts, fresh_memory
 from actorllama.telemetry import Bus
 from actorllama.telemetry.memory_handler import record
 from actorllama.testing.fake_cutter import FakeCutter
@@ -146,7 +146,14 @@ class WithBrokenDisk(CacheActor):
 class StrangeCutter(FakeCutter):
     """Reads no state, or puts none together."""
 
-    def split(self, data: memoryview, *, block_tokens: int, first_block: int = 0) -> StateParts:
+    def split(
+        self,
+        data: memoryview,
+        *,
+        block_tokens: int,
+        first_block: int = 0,
+        allocate: Allocate = fresh_memory,
+    ) -> StateParts:
         raise StateError(operation="split", reason="of another kind")
 
 

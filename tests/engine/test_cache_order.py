@@ -11,7 +11,7 @@ from attrs import evolve
 
 from actorllama.engine import CacheActor
 from actorllama.kvcache import CacheOptions
-from actorllama.native import StateParts
+from actorllama.native import Allocate, StateParts, fresh_memory
 from actorllama.telemetry import Bus, MemoryHandler
 from actorllama.testing.fake_cutter import FakeCutter
 from tests.engine.test_cache_actor import BIG, keep, open_desk, wait_found
@@ -27,10 +27,17 @@ class HeldCutter(FakeCutter):
         self.is_entered = threading.Event()
         self.released = threading.Event()
 
-    def split(self, data: memoryview, *, block_tokens: int, first_block: int = 0) -> StateParts:
+    def split(
+        self,
+        data: memoryview,
+        *,
+        block_tokens: int,
+        first_block: int = 0,
+        allocate: Allocate = fresh_memory,
+    ) -> StateParts:
         self.is_entered.set()
         assert self.released.wait(10)
-        return super().split(data, block_tokens=block_tokens, first_block=first_block)
+        return super().split(data, block_tokens=block_tokens, first_block=first_block, allocate=allocate)
 
 
 async def test_what_two_states_have_in_common_is_cut_out_of_one_of_them(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from actorllama.engine.transit_memory import TransitMemory
+from actorllama.kvcache import TouchedMemory
 
 MIB = 1 << 20
 
 
 def test_memory_that_was_dropped_is_given_out_again() -> None:
-    memory = TransitMemory(limit_bytes=4 * MIB)
+    memory = TouchedMemory(limit_bytes=4 * MIB)
     first = memory.take(MIB)
     first[:4] = b"left"
     del first
@@ -16,7 +16,7 @@ def test_memory_that_was_dropped_is_given_out_again() -> None:
 
 
 def test_memory_that_somebody_has_is_not_given_out() -> None:
-    memory = TransitMemory(limit_bytes=4 * MIB)
+    memory = TouchedMemory(limit_bytes=4 * MIB)
     held = memory.take(MIB)[10:20]
     held[:] = b"0123456789"
     for _ in range(6):
@@ -25,18 +25,18 @@ def test_memory_that_somebody_has_is_not_given_out() -> None:
 
 
 def test_beyond_the_limit_and_for_little_memory_is_fresh() -> None:
-    memory = TransitMemory(limit_bytes=MIB)
+    memory = TouchedMemory(limit_bytes=MIB)
     for n_bytes in (0, 10, 2 * MIB):
         assert bytes(memory.take(n_bytes)) == bytes(n_bytes)
 
 
 def test_of_what_nobody_has_only_the_spare_part_is_kept() -> None:
-    memory = TransitMemory(limit_bytes=8 * MIB, spare_bytes=MIB)
+    memory = TouchedMemory(limit_bytes=8 * MIB, spare_bytes=MIB)
     states = [memory.take(MIB) for _ in range(6)]
     for index in range(len(states)):
         states[index][:] = b"\1" * MIB
     del states
     _held = memory.take(MIB)
-    assert memory._arena is not None
-    facts = memory._arena.statistics()
+    facts = memory.statistics()
+    assert facts is not None
     assert facts.touched_bytes - facts.used_bytes <= MIB

@@ -1,0 +1,133 @@
+"""What the cache keeps in RAM lies in pages that were touched before, and leaves them when it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import trio
+
+from actorllama.engine import CacheActor
+from actorllama.engine.cache_messages import GiveBack
+from actorllama.engine.job_memory import JobMemory, MemoryLoan
+from actorllama.kvcache import ArenaStatistics, CacheOptions
+from tests.engine.test_cache_actor import keep, open_desk, wait_found
+
+MIB = 1 << 20
+BLOCK = 1 << 12  # cells of 16 bytes: 64 KiB
+OPTIONS = CacheOptions(block_tokens=BLOCK)
+
+
+def memory(*, ram_limit_bytes: int = 8 * MIB) -> JobMemory:
+    return JobMemory(ram_limit_bytes=ram_limit_bytes, pending_limit_bytes=MIB)
+
+
+def lies_in_pages(piece: memoryview) -> bool:
+    return isinstance(piece.obj, np.ndarray)
+
+
+def pages_of(cache: CacheActor) -> ArenaStatistics:
+    facts = cache._job_memory.statistics()
+    assert facts is not None
+    return facts
+
+
+async def settled(cache: CacheActor) -> None:
+    """Wait until no child of the cache works any more."""
+    with trio.fail_after(30):
+        while cache._children:
+            await trio.lowlevel.checkpoint()
+
+
+def test_memory_is_lent_to_one_job_and_the_next_gets_ordinary_memory_meanwhile() -> None:
+    jobs = memory()
+    first, second = jobs.lend_for_cutting(), jobs.lend_for_cutting()
+    assert [lies_in_pages(loan.keep(MIB)) for loan in (first, second)] == [True, False]
+    jobs.take_back(second)
+    jobs.take_back(first)
+    assert lies_in_pages(jobs.lend_for_cutting().keep(MIB))
+
+
+def test_two_states_are_brought_at_once_each_in_memory_of_its_own() -> None:
+    jobs = memory()
+    loans = [jobs.lend_for_bringing(reads=True) for _ in range(2)]
+    assert all(lies_in_pages(loan.join(MIB)) for loan in loans)
+    assert [lies_in_pages(loan.keep(MIB)) for loan in loans] == [True, False]
+    for loan in loans:
+        jobs.take_back(loan)
+    again = jobs.lend_for_bringing(reads=False)
+    assert again.transit is loans[1].transit
+    assert again.payloads is None
+
+
+def test_without_a_ram_tier_what_is_read_does_not_stay() -> None:
+    loan = memory(ram_limit_bytes=0).lend_for_bringing(reads=True)
+    assert loan.payloads is None
+    assert lies_in_pages(loan.keep(MIB))
+    assert not lies_in_pages(memory(ram_limit_bytes=0).lend_for_cutting().keep(MIB))
+
+
+def test_pages_go_back_to_the_system_once_they_are_home() -> None:
+    jobs = memory()
+    loan = jobs.lend_for_cutting()
+    loan.keep(MIB)[:] = bytes(MIB)
+    jobs.want_trim()
+    assert not jobs.trim()
+    jobs.take_back(loan)
+    facts = jobs.statistics()
+    assert facts is not None
+    assert facts.touched_bytes == MIB
+    assert not jobs.trim()
+    facts = jobs.statistics()
+    assert facts is not None
+    assert facts.touched_bytes == 0
+
+
+def test_a_job_without_a_loan_has_ordinary_memory() -> None:
+    assert not lies_in_pages(MemoryLoan().keep(MIB))
+    assert not lies_in_pages(MemoryLoan().join(MIB))
+
+
+async def test_what_is_kept_is_cut_into_pages_and_more_are_touched_for_the_next() -> None:
+    cache = CacheActor(OPTIONS, None)
+    async with open_desk(cache=cache) as desk:
+        kept = keep(range(3 * BLOCK + 5), n_block=BLOCK)
+        desk.cache.info_nowait(kept)
+        await wait_found(desk.cache, kept)
+        found = await desk.find((*kept.tokens, 7))
+        assert found is not None
+        assert bytes(found.kv) == bytes(cast("memoryview", kept.kv))
+        await settled(cache)
+        assert pages_of(cache).used_bytes == pages_of(cache).n_pieces * BLOCK * 16 == 3 * BLOCK * 16
+        assert cache._job_memory.ahead(3 * BLOCK * 16) is None
+
+
+async def test_memory_that_is_given_back_is_the_systems_again() -> None:
+    cache = CacheActor(OPTIONS, None)
+    async with open_desk(cache=cache) as desk:
+        kept = keep(range(3 * BLOCK + 5), n_block=BLOCK)
+        desk.cache.info_nowait(kept)
+        assert await desk.find((*kept.tokens, 7)) is not None
+        await settled(cache)
+        with trio.fail_after(30):
+            assert await desk.cache.call(GiveBack(how="evict", n_bytes=MIB)) > 3 * BLOCK * 16
+        facts = pages_of(cache)
+        assert (facts.used_bytes, facts.touched_bytes) == (0, 0)
+
+
+async def test_a_state_that_is_being_brought_outlives_the_entries_that_it_comes_from() -> None:
+    cache = CacheActor(OPTIONS, None)
+    kept: Sequence[int] = range(3 * BLOCK + 5)
+    async with open_desk(cache=cache) as desk:
+        desk.cache.info_nowait(keep(kept, n_block=BLOCK))
+        await desk.find((*kept, 7))
+        await settled(cache)
+        job = cache._store.read(cache._store.ram.keys()[:3])
+        with trio.fail_after(30):
+            await desk.cache.call(GiveBack(how="evict", n_bytes=MIB))
+        assert pages_of(cache).n_pieces == 3
+        states = [bytes(entry.payload or b"") for entry in job.held.values() if entry.kind == "block"]
+        assert b"".join(states) == bytes(cast("memoryview", keep(kept).kv))[8 : 8 + len(states) * BLOCK * 16]
+        del job
+        assert pages_of(cache).n_pieces == 0
