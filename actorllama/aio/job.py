@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -27,6 +28,8 @@ class Job(Ending, Generic[T]):
         """Keep the work; ``Portal.submit`` starts it. Whatever it uses must be there before."""
         super().__init__(inbox)
         self.scope = trio.CancelScope()
+        self.context = copy_context()
+        """The caller's: who traces requests finds the caller's span in it."""
         self._work = work
         self._values: list[T] = []
 

@@ -188,7 +188,7 @@ class Portal:
 
     def _spawn(self, job: Job[T]) -> None:
         if self._nursery is not None:  # else `_finish` fails it
-            self._nursery.start_soon(self._perform, job)
+            job.context.run(self._nursery.start_soon, self._perform, job)
 
     async def _perform(self, job: Job[T]) -> None:
         await job.run()

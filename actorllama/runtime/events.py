@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from actorllama.telemetry import Event
 
-__all__ = ["EVENTS", "OBSERVER_OPENED", "OBSERVER_UNAVAILABLE", "WATCHER_DROPPED"]
+__all__ = ["EVENTS", "OBSERVER_OPENED", "OBSERVER_UNAVAILABLE", "TURN_ASKED", "WATCHER_DROPPED"]
 
+TURN_ASKED = Event(
+    name=("runtime", "turn", "asked"),
+    metadata=("model", "turn_id", "context"),
+    level="debug",
+    doc="Somebody asks for a turn. `context`: a copy of the caller's `contextvars`, for who traces requests.",
+)
 OBSERVER_OPENED = Event(
     name=("runtime", "observer", "opened"),
     metadata=("path",),
@@ -25,4 +31,4 @@ WATCHER_DROPPED = Event(
     doc="Somebody who watched was sent away: it did not read, or there were too many.",
 )
 
-EVENTS: tuple[Event, ...] = (OBSERVER_OPENED, OBSERVER_UNAVAILABLE, WATCHER_DROPPED)
+EVENTS: tuple[Event, ...] = (TURN_ASKED, OBSERVER_OPENED, OBSERVER_UNAVAILABLE, WATCHER_DROPPED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 
 import trio
 from attrs import evolve
@@ -23,6 +24,7 @@ from actorllama.engine import (
 from actorllama.errors import ActorError, ActorExited, ModelNotLoaded, ModelUnavailable, TurnTimeout
 from actorllama.ids import TurnId
 from actorllama.native.sampling import check_number
+from actorllama.runtime.events import TURN_ASKED
 from actorllama.runtime.names import PRESSURE_NAME, model_name, supervisor_name
 from actorllama.runtime.turn import Turn
 
@@ -110,6 +112,7 @@ class TurnTaker:
         ref = await self.ref()
         request = evolve(request, cache_salt=self.cache_salt) if self.cache_salt else request
         message = TakeTurn(turn_id=turn_id, request=request, stream=stream)
+        self._tell_asked(turn_id)
         is_over = False
         try:
             with trio.move_on_after(timeout_s):
@@ -123,6 +126,13 @@ class TurnTaker:
         finally:
             if not is_over and ref.is_alive:
                 ref.info_nowait(CancelTake(turn_id=turn_id, reason="its caller left"))
+
+    def _tell_asked(self, turn_id: TurnId) -> None:
+        """Tell of the turn while its caller's task, or one that it started, still runs."""
+        bus = self.system.bus
+        if bus.is_listening(TURN_ASKED):
+            about = {"model": self.name, "turn_id": turn_id, "context": copy_context()}
+            bus.execute(TURN_ASKED, metadata=about)
 
     async def current_info(self) -> ModelInfo:
         """Return what requests are checked against; ask again if the model was rebuilt meanwhile."""

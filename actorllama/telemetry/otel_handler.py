@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # an extra: it may not be installed
 
 __all__ = ["attach_otel"]
 
-_OPEN_LIMIT = 65_536
+_OPEN_LIMIT = 16_384
 
 
 def attach_otel(
@@ -33,7 +33,10 @@ def attach_otel(
     One span for each turn, with the attributes of the semantic conventions for generative AI (model,
     tokens in and out, tokens read from the cache, finish reasons), and below it ``queue``, ``restore``,
     ``prefill``, ``decode`` and ``save`` with their measured times. A turn that failed, was cancelled or
-    refused has ``error.type`` and the status of an error. Spans are roots: an event does not know who asked.
+    refused has ``error.type`` and the status of an error. Who asks for a turn inside a span of its own has
+    the turn's span below that, from asyncio and other threads too; all others are roots.
+
+    Spans are made in a thread (`Bus.attach_late`): call `Bus.flush` before the provider's ``force_flush``.
 
     Args:
         bus: Where to listen.

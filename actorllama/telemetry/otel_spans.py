@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    get_current_span,
+    set_span_in_context,
+)
 from opentelemetry.util.types import AttributeValue
 
 from actorllama.telemetry.event import Event, EventName, Measurements, Metadata
@@ -22,6 +31,7 @@ _Reader: TypeAlias = Callable[[Measurements, Metadata, int], None]
 _OPERATION = "text_completion"  # a chat is rendered to text before the engine hears of it
 _PHASES = ("queue", "restore", "prefill", "decode", "save")
 _NS = 1_000_000_000
+_NOBODY = Context()
 _ALWAYS = frozenset({"queue", "prefill"})
 _FINISH_REASONS: Mapping[object, str] = {
     "end": "stop",
@@ -36,7 +46,8 @@ class OtelSpans:
 
     A turn's span is made when the turn is over, from the seconds that the engine measured: each phase is
     exactly as long as it was, and the whole ends when its end was told. A turn that nobody tells the end
-    of (its model crashed) is closed as an error when the model's failure, end or reload is told.
+    of (its model crashed) is closed as an error when the model's failure, end or reload is told. Where the
+    caller was in a span when it asked, the turn's span is below that.
 
     Owner: the bus that it is attached to. Turns are told by their model's actor alone; the table of open
     turns is changed by single operations on a dictionary.
@@ -48,13 +59,15 @@ class OtelSpans:
         Args:
             tracer: Of a provider that the user configured.
             is_open: Whether to tell users' and models' words.
-            open_limit: Turns at most that are remembered while they run.
+            open_limit: Turns at most that are remembered while they wait, and while they run.
         """
         self._tracer = tracer
         self._is_open = is_open
         self._open_limit = open_limit
         self._began_ns: OrderedDict[_TurnKey, int] = OrderedDict()
+        self._parents: OrderedDict[_TurnKey, Context] = OrderedDict()
         self.table: Mapping[EventName, _Reader] = {
+            ("runtime", "turn", "asked"): self._asked,
             ("engine", "turn", "started"): self._started,
             ("engine", "turn", "ended"): self._ended,
             ("engine", "turn", "failed"): self._failed,
@@ -73,6 +86,16 @@ class OtelSpans:
         self.table[event.name](measurements, metadata, _ns(at_s))
 
     # -- turns -------------------------------------------------------------------------------------
+
+    def _asked(self, _numbers: Measurements, about: Metadata, _now_ns: int) -> None:
+        context = about["context"]
+        assert isinstance(context, contextvars.Context)
+        parent = context.run(get_current)
+        if get_current_span(parent).get_span_context().is_valid:
+            # Some never become turns: their callers left while they waited.
+            if len(self._parents) >= self._open_limit:
+                self._parents.popitem(last=False)
+            self._parents[about["model"], about["turn_id"]] = parent
 
     def _started(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:
         if len(self._began_ns) >= self._open_limit:
@@ -108,7 +131,7 @@ class OtelSpans:
         span = self._root(about, at_ns, {**_usage(numbers), **_facts(about), **more})
         if not span.is_recording():  # not sampled, and neither are its phases
             return span
-        context = set_span_in_context(span, Context())
+        context = set_span_in_context(span, _NOBODY)
         for phase, length_ns in phases:
             if length_ns > 0 or phase in _ALWAYS:
                 self._tracer.start_span(phase, context, start_time=at_ns).end(at_ns + length_ns)
@@ -124,8 +147,9 @@ class OtelSpans:
             "gen_ai.response.id": str(about["turn_id"]),
             **more,
         }
+        parent = self._parents.pop((about["model"], about["turn_id"]), _NOBODY)
         return self._tracer.start_span(
-            f"{_OPERATION} {model}", Context(), SpanKind.INTERNAL, attributes, start_time=began_ns
+            f"{_OPERATION} {model}", parent, SpanKind.INTERNAL, attributes, start_time=began_ns
         )
 
     # -- models ------------------------------------------------------------------------------------
@@ -146,7 +170,7 @@ class OtelSpans:
         attributes = {"gen_ai.request.model": model}
         began_ns = now_ns - _ns(numbers["duration_s"])
         return self._tracer.start_span(
-            f"load {model}", Context(), SpanKind.INTERNAL, attributes, start_time=began_ns
+            f"load {model}", _NOBODY, SpanKind.INTERNAL, attributes, start_time=began_ns
         )
 
     def _model_gone(self, _numbers: Measurements, about: Metadata, now_ns: int) -> None:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from actorllama import Model
 from actorllama.engine.events import STEP_REPORTED, TURN_ENDED, TURN_FAILED
 from actorllama.errors import ModelUnavailable
 from actorllama.telemetry import (
@@ -111,6 +112,40 @@ async def test_a_kept_and_continued_turn_makes_nested_spans(backend: FakeBackend
     ends = [seconds_of(span) for span in phases]
     assert (ends[0][0], ends[-1][1]) == seconds_of(root)
     assert [end for _, end in ends[:-1]] == [start for start, _ in ends[1:]]
+
+
+async def test_a_turn_is_below_the_span_in_which_it_was_asked_for(backend: FakeBackend) -> None:
+    bus, exporter, provider = StrictBus(), InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    attach_otel(bus, tracer_provider=provider)
+    tracer = provider.get_tracer("test")
+
+    async def ask(model: Model, name: str) -> None:
+        with tracer.start_as_current_span(name):
+            if name == "streamed":
+                async with model.stream("hello", max_tokens=3, temperature=0.0) as turn:
+                    async for _ in turn:
+                        pass
+            else:
+                await greedy(model, "hello")
+
+    async with open_model(backend, bus=bus) as (_, model), trio.open_nursery() as nursery:
+        for name in ("first", "second", "streamed"):
+            nursery.start_soon(ask, model, name)
+    async with open_model(backend, bus=bus) as (_, model):
+        await greedy(model, "hello")
+
+    spans = exporter.get_finished_spans()
+    names = {span.context.span_id: span.name for span in spans if span.context is not None}
+    turns = [span for span in spans if span.name == "text_completion fake"]
+    assert sorted(names[span.parent.span_id] for span in turns if span.parent) == [
+        *("first", "second", "streamed")
+    ]
+    assert sum(span.parent is None for span in turns) == 1
+    asked = {names[span.parent.span_id]: span.parent.trace_id for span in turns if span.parent}
+    assert {
+        span.name: span.context.trace_id for span in spans if span.name in asked and span.context
+    } == asked
 
 
 async def test_turns_that_a_crash_took_with_it_end_as_errors_and_the_next_one_does_not(

@@ -66,7 +66,11 @@ def test_a_flush_that_takes_too_long_says_so() -> None:
 
 def test_the_work_itself_cannot_wait_for_its_end() -> None:
     answers: list[bool] = []
-    backlog = Backlog[int](lambda _: answers.append(backlog.flush(LONG_S)), print)
+
+    def wait(_item: int) -> None:
+        answers.append(backlog.flush(LONG_S))
+
+    backlog = Backlog[int](wait, print)
     backlog.offer(1)
 
     assert backlog.flush(LONG_S)

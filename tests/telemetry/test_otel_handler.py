@@ -2,6 +2,7 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping
+from contextvars import copy_context
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -12,10 +13,13 @@ from opentelemetry.trace import StatusCode
 
 from actorllama import actors, engine, telemetry
 from actorllama.errors import ConfigError, DecodeError, RequestError, TurnCancelled
+from actorllama.runtime.events import EVENTS as RUNTIME_EVENTS
 from actorllama.telemetry import Bus, Measurements, Metadata, StrictBus, attach_otel
 from actorllama.telemetry.otel_spans import OtelSpans
 
-DECLARED = {event.name: event for event in (*telemetry.EVENTS, *actors.EVENTS, *engine.EVENTS)}
+DECLARED = {
+    event.name: event for event in (*telemetry.EVENTS, *actors.EVENTS, *engine.EVENTS, *RUNTIME_EVENTS)
+}
 NOW_S = 1_700_000_000.0
 TURN: Mapping[str, float] = {
     "queue_s": 0.25,
@@ -228,6 +232,24 @@ def test_open_turns_are_remembered_up_to_a_limit() -> None:
 
     ids = [attributes_of(span)["gen_ai.response.id"] for span in exporter.get_finished_spans()]
     assert ids == ["3", "4"]
+
+
+def test_parents_of_turns_that_never_began_are_forgotten_one_by_one() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    spans = OtelSpans(tracer, is_open=False, open_limit=2)
+    with tracer.start_as_current_span("request"):
+        for turn_id in range(3):
+            about = {"model": "chat", "turn_id": turn_id, "context": copy_context()}
+            spans.table["runtime", "turn", "asked"]({}, about, 0)
+    for turn_id in range(3):
+        about = {"model": "chat", "turn_id": turn_id, "reason": "busy"}
+        spans.table["engine", "turn", "refused"]({}, about, 0)
+
+    turns = [span for span in exporter.get_finished_spans() if span.name != "request"]
+    assert [span.parent is None for span in turns] == [True, False, False]
 
 
 def test_loading_is_a_span() -> None:
