@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from actorllama import Model, Runtime
 from actorllama.engine import ModelGauges
 from actorllama.engine.events import TURN_ENDED, TURN_FAILED
+from actorllama.engine.reports import TurnEnd
+from actorllama.engine.result import timings_of
+from actorllama.ids import SeqId, TurnId
 from actorllama.telemetry import record
 from actorllama.testing import Strategy, explore
 from actorllama.testing.fake_backend import FakeBackend
@@ -42,6 +45,41 @@ async def check_totals(model: Model, callers: list[Caller]) -> None:
         assert counts.n_prefilled == statistics.n_prefilled
         # Of a turn's tokens the last one is chosen and not computed.
         assert statistics.n_decoded <= counts.n_generated <= statistics.n_decoded + counts.n_taken
+
+
+@given(
+    taken_at_s=st.floats(0, 1e6),
+    lengths_s=st.tuples(*(st.floats(0, 1e4) for _ in (*PHASES, "lookup_s"))),
+    has_first_token=st.booleans(),
+)
+def prop_the_seconds_of_a_turn_add_up_to_all_of_it(
+    taken_at_s: float, lengths_s: tuple[float, ...], has_first_token: bool
+) -> None:
+    """Looking for what is restored is a part of restoring, not of waiting."""
+    queue_s, restore_s, prefill_s, decode_s, save_s, lookup_s = lengths_s
+    started_at_s = taken_at_s + queue_s + lookup_s + restore_s
+    ended_at_s = started_at_s + prefill_s + decode_s + save_s
+    end = TurnEnd(
+        turn_id=TurnId(1),
+        seq_id=SeqId(0),
+        finish_reason="length",
+        stop=None,
+        text="",
+        tokens=(),
+        n_prompt=1,
+        n_draws=0,
+        n_steps=1,
+        started_at_s=started_at_s,
+        first_token_at_s=started_at_s + prefill_s if has_first_token else None,
+        ended_at_s=ended_at_s,
+        restore_s=restore_s,
+        save_s=save_s,
+    )
+    timings = timings_of(end, taken_at_s=taken_at_s, lookup_s=lookup_s)
+
+    assert timings.total_s == pytest.approx(ended_at_s - taken_at_s, abs=1e-6)
+    assert timings.queue_s == pytest.approx(queue_s, abs=1e-6)
+    assert timings.restore_s == lookup_s + restore_s
 
 
 @given(programs=programs_of_turns(), n_reuse=st.sampled_from([2, 32]), schedule=schedules())

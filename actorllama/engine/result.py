@@ -35,13 +35,13 @@ class Timings:
     """Seconds of a turn: ``total_s = queue_s + restore_s + prefill_s + decode_s + save_s``."""
 
     queue_s: float
-    """From being taken by the model actor to having a sequence."""
+    """From being taken by the model actor to having a sequence, without the lookup that a restore follows."""
     prefill_s: float
     """Until the logits of the first token were there."""
     decode_s: float
     """From then to the end."""
     restore_s: float = 0.0
-    """For putting a saved state into the sequence, between the queue and the prefill."""
+    """For finding a saved state in the cache and putting it into the sequence, between queue and prefill."""
     save_s: float = 0.0
     """For copying the turn's state out, at its end."""
 
@@ -92,6 +92,7 @@ def result_of(
     model: str,
     seed: int,
     taken_at_s: float,
+    lookup_s: float = 0.0,
     exactness: Exactness,
     lineage: tuple[int, ...],
     resume_key: str | None = None,
@@ -118,17 +119,23 @@ def result_of(
             n_generated=len(end.tokens),
             source=end.source,
         ),
-        timings=timings_of(end, taken_at_s=taken_at_s),
+        timings=timings_of(end, taken_at_s=taken_at_s, lookup_s=lookup_s),
     )
 
 
-def timings_of(end: TurnEnd, *, taken_at_s: float) -> Timings:
-    """Take a turn's time apart, whatever its end; what it did not come to took no time."""
+def timings_of(end: TurnEnd, *, taken_at_s: float, lookup_s: float = 0.0) -> Timings:
+    """Take a turn's time apart, whatever its end; what it did not come to took no time.
+
+    Args:
+        end: The loop's account.
+        taken_at_s: When it was taken.
+        lookup_s: Seconds before it had a sequence in which the cache found what was restored then.
+    """
     computed_at_s = end.ended_at_s - end.save_s
     first_token_at_s = end.first_token_at_s if end.first_token_at_s is not None else computed_at_s
     return Timings(
-        queue_s=end.started_at_s - end.restore_s - taken_at_s,
-        restore_s=end.restore_s,
+        queue_s=end.started_at_s - end.restore_s - lookup_s - taken_at_s,
+        restore_s=lookup_s + end.restore_s,
         prefill_s=first_token_at_s - end.started_at_s,
         decode_s=computed_at_s - first_token_at_s,
         save_s=end.save_s,

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 from attrs import define
 
 from actorllama.actors import Caller
-from actorllama.engine.commands import RestoredState
+from actorllama.engine.commands import PrefixSource, RestoredState
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.prefix import Prefix, common_cells
 from actorllama.ids import SeqId, TurnId
@@ -42,6 +42,10 @@ class TakenTurn:
     """How often it has looked."""
     n_saved: int = 0
     """Cells of its prefix that were handed to the cache after it had been asked: it may look again."""
+    asked_at_s: float = 0.0
+    """When the cache was asked last."""
+    looked_s: float = 0.0
+    """Seconds until it answered, all times together."""
     may_follow: bool = True
     seq_id: SeqId | None = None
     n_offered: int = 0
@@ -53,6 +57,23 @@ class TakenTurn:
     def n_prompt(self) -> int:
         """Tokens of the prompt."""
         return len(self.message.request.prompt)
+
+    def ask(self, now_s: float) -> None:
+        """Take note that the cache is asked."""
+        self.phase, self.asked_at_s = "looking", now_s
+
+    def answer(self, restore: RestoredState | None, now_s: float) -> None:
+        """Take the cache's answer: it needs a sequence now, nothing else."""
+        self.phase = "ready"
+        self.looked_s += now_s - self.asked_at_s
+        self.restore = self.restore if restore is None else restore
+
+    def lookup_s(self, source: PrefixSource | None) -> float:
+        """Give the seconds of looking that brought cells, if they came from ``source``: part of a restore.
+
+        What brought none was waiting, and counts as that.
+        """
+        return self.looked_s if source in ("ram", "disk") else 0.0
 
     def note_saved(self, prefix: Prefix, n_cells: int) -> None:
         """Take note that the first cells of a prefix went to the cache."""

@@ -164,9 +164,7 @@ class TurnDesk:
         """Take the cache's answer about a turn that may have left meanwhile."""
         for taken in self._queue:
             if taken.message.turn_id == message.turn_id and taken.phase == "looking":
-                taken.phase = "ready"
-                if message.restore is not None:
-                    taken.restore = message.restore
+                taken.answer(message.restore, perf_counter())
         self._admit()
 
     def cancel(self, turn_id: TurnId, reason: str) -> None:
@@ -238,7 +236,7 @@ class TurnDesk:
         # What goes on from an earlier turn takes every cell of it; what only begins alike, enough of them.
         n_more = 1 if n_had < request.n_past else options.n_reuse
         if n_most - n_had >= n_more and self._find(self._question(taken, n_had, n_had + n_more)):
-            taken.phase = "looking"
+            taken.ask(perf_counter())
 
     def _question(self, taken: TakenTurn, n_had: int, n_least: int) -> FindPrefix:
         n_most = len(taken.prefix.tokens)
@@ -368,6 +366,7 @@ class TurnDesk:
             model=self._spec.name,
             seed=request.sampling.seed,
             taken_at_s=taken.taken_at_s,
+            lookup_s=taken.lookup_s(end.source),
             exactness=self._level(request, end),
             lineage=lineage,
             resume_key=self._keep_turn(taken, end, lineage, prefix),

@@ -61,7 +61,8 @@ class TurnNews:
                 n_generated=len(end.tokens),
                 source=end.source,
             )
-            timings = timings_of(end, taken_at_s=taken.taken_at_s)
+            lookup_s = taken.lookup_s(end.source)
+            timings = timings_of(end, taken_at_s=taken.taken_at_s, lookup_s=lookup_s)
             self._tell(
                 events.TURN_FAILED,
                 end.turn_id,

@@ -8,6 +8,7 @@ import pytest
 
 from actorllama.actors import Caller
 from actorllama.engine import TakeTurn, TurnRequest
+from actorllama.engine.commands import PrefixSource, RestoredState
 from actorllama.engine.prefix import Prefix
 from actorllama.engine.taken_turn import Phase, TakenTurn
 from actorllama.ids import TurnId
@@ -49,3 +50,28 @@ def test_who_has_looked_often_enough_looks_no_more() -> None:
     taken = a_turn(*range(10), n_looks=3)
     taken.note_saved(prefix_of(*range(10)), 10)
     assert taken.n_saved == 0
+
+
+def a_state() -> RestoredState:
+    return cast("RestoredState", object())
+
+
+def test_the_seconds_of_all_looks_belong_to_the_restore_that_they_brought() -> None:
+    taken, state = a_turn(*range(10), phase="new"), a_state()
+    taken.ask(10.0)
+    assert taken.phase == "looking"
+    taken.answer(state, 10.5)
+    taken.ask(20.0)
+    taken.answer(None, 20.25)
+
+    assert (taken.phase, taken.restore) == ("ready", state)
+    assert [taken.lookup_s(source) for source in ("ram", "disk")] == [0.75, 0.75]
+
+
+@pytest.mark.parametrize("source", [None, "live", "turn"])
+def test_looking_that_brought_nothing_was_waiting(source: PrefixSource | None) -> None:
+    taken = a_turn(*range(10))
+    taken.ask(1.0)
+    taken.answer(None, 2.0)
+
+    assert taken.lookup_s(source) == 0.0
