@@ -4,11 +4,12 @@
 its queue and running turns; ``context_cells.py``, ``live_cells.py``: what its sequences hold. ``host.py``:
 the one thread that computes; ``loop.py``: continuous batching over one context; ``plan.py``: what the next
 step computes, pure; ``batch.py``: its columns; ``cells.py``: cells into sequences and out; ``pieces.py``:
-text between two reports. ``canary.py``, ``verdict.py``: what can be promised. ``cache_actor.py``,
-``cache_jobs.py``: what was saved. ``text.py``: from token bytes to safe text. ``stream.py``: the channel to a
-reader. ``request.py``, ``result.py``: what goes in and comes out. ``chat_template.py``: messages to text.
-``pressure_actor.py`` looks at memory and asks for it as ``pressure_plan.py`` says; ``parking.py`` puts idle
-contexts aside; ``fit_check.py`` refuses what will not fit.
+text between two reports; ``step_probe.py``: where a step is, for who measures. ``canary.py``,
+``verdict.py``: what can be promised. ``cache_actor.py``, ``cache_jobs.py``: what was saved. ``text.py``:
+from token bytes to safe text. ``stream.py``: the channel to a reader. ``request.py``, ``result.py``: what
+goes in and comes out. ``chat_template.py``: messages to text. ``pressure_actor.py`` looks at memory and asks
+for it as ``pressure_plan.py`` says; ``parking.py`` puts idle contexts aside; ``fit_check.py`` refuses what
+will not fit.
 
 **Who owns it and what always holds.** The model actor owns queue and slots; the host thread owns the
 loop and the context. Between them go frozen values: commands down, reports up. A sequence is leased
@@ -62,12 +63,14 @@ from actorllama.engine.reports import FinishReason, LoopStatistics, TokenLogprob
 from actorllama.engine.request import TurnRequest, check_request
 from actorllama.engine.result import Timings, TurnResult, Usage
 from actorllama.engine.spec import ModelSpec
+from actorllama.engine.step_probe import STEP_PARTS, StepPart, StepProbe
 from actorllama.engine.stream import TextPiece, TurnStream
 from actorllama.engine.turn_record import TurnRecord
 from actorllama.engine.verdict import Verdict
 
 __all__ = [
     "EVENTS",
+    "STEP_PARTS",
     "CacheActor",
     "CanaryReport",
     "CancelTake",
@@ -98,6 +101,8 @@ __all__ = [
     "PressureOptions",
     "ReadCacheStatistics",
     "RestoredState",
+    "StepPart",
+    "StepProbe",
     "TakeTurn",
     "TextPiece",
     "Timings",

@@ -13,6 +13,7 @@ from attrs import define, frozen
 
 from actorllama.engine.commands import Command
 from actorllama.engine.loop import EngineLoop
+from actorllama.engine.step_probe import StepProbe
 from actorllama.errors import StateError
 
 __all__ = ["EngineHost", "HostMessage", "Seat"]
@@ -72,9 +73,22 @@ class EngineHost:
     Owner: the runtime. Every method may be called from any thread; all of them only enqueue.
     """
 
-    def __init__(self, *, name: str = "actorllama-engine", clock: Callable[[], float] = perf_counter) -> None:
-        """Make the host; ``start`` makes its thread. A step costs the seconds that ``clock`` tells."""
+    def __init__(
+        self,
+        *,
+        name: str = "actorllama-engine",
+        clock: Callable[[], float] = perf_counter,
+        probe: StepProbe | None = None,
+    ) -> None:
+        """Make the host; ``start`` makes its thread.
+
+        Args:
+            name: Of the thread.
+            clock: Tells the seconds that a step costs.
+            probe: Is told, on that thread, where each step of each loop is (a profile).
+        """
         self.clock = clock
+        self._probe = probe
         self._queue: SimpleQueue[HostMessage] = SimpleQueue()
         self._seats: list[Seat] = []
         self._is_closing = False
@@ -94,6 +108,8 @@ class EngineHost:
         self, loop: EngineLoop, *, on_failed: Callable[[Exception], None], weight: float = 1.0
     ) -> Seat:
         """Give a loop its turns; ``on_failed`` is called on the host thread if a step raises."""
+        if self._probe is not None:
+            loop.probe_with(self._probe)
         seat = Seat(loop=loop, on_failed=on_failed, weight=weight)
         self._put(_Attach(seat=seat))
         return seat

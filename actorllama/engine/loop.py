@@ -23,6 +23,7 @@ from actorllama.engine.reports import (
     TokenLogprob,
     TurnEnd,
 )
+from actorllama.engine.step_probe import StepProbe, no_probe
 from actorllama.engine.text import TextAssembler
 from actorllama.engine.turn_record import TurnRecord
 from actorllama.errors import DecodeError
@@ -92,6 +93,7 @@ class EngineLoop:
         self._cells = SequenceCells(context)
         self._n_steps = self._n_prefilled = self._n_decoded = 0
         self._decode_s = self._prefill_s = self._sample_s = 0.0
+        self._probe: StepProbe = no_probe
 
     @property
     def is_runnable(self) -> bool:
@@ -99,6 +101,10 @@ class EngineLoop:
         return any(
             turn.credit is None or turn.credit > 0 or turn.n_prompt_left > 0 for turn in self._live.values()
         )
+
+    def probe_with(self, probe: StepProbe) -> None:
+        """Tell ``probe`` from now on where each step is."""
+        self._probe = probe
 
     def statistics(self) -> LoopStatistics:
         """Return what was done so far."""
@@ -135,11 +141,15 @@ class EngineLoop:
         Raises:
             DecodeError: The context is in doubt; the owner must drop it.
         """
+        probe = self._probe
+        probe("plan")
         plan = self._plan()
-        if plan.n_tokens == 0:
+        n_tokens = plan.n_tokens
+        if n_tokens == 0:
             return
         lent = self._lend(plan) if self._pads_lone_rows else ()
         batch, rows = build_batch(plan, self._by_seq, lent=lent, has_twin_outputs=self._pads_lone_rows)
+        probe("decode")
         began = perf_counter()
         try:
             self._context.decode(batch)
@@ -149,15 +159,18 @@ class EngineLoop:
             self._shed(plan, exc)
             return
         decoded = perf_counter()
+        probe("turns")
         self._n_steps += 1
         self._decode_s += decoded - began
         if plan.prefill:
-            self._prefill_s += (decoded - began) * (1 - len(plan.decode) / plan.n_tokens)
+            self._prefill_s += (decoded - began) * (1 - len(plan.decode) / n_tokens)
         for seq_id, position in lent:
             self._context.remove_cells(seq_id, position, position + 1)
         self._advance(plan, rows, decoded)
         self._sample_s += perf_counter() - decoded
+        probe("post")
         self._flush()
+        probe("between")
 
     def close(self) -> None:
         """Free the samplers of whatever still runs; nothing is posted."""
@@ -261,7 +274,9 @@ class EngineLoop:
                 choosing.append(turn)
         if not choosing:
             return
+        self._probe("choose")
         chosen = self._context.sample([turn.sampler for turn in choosing], rows)
+        self._probe("turns")
         for row, turn, token in zip(rows, choosing, chosen, strict=True):
             n_top = turn.command.sampling.logprobs
             if n_top is not None:
