@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
@@ -54,6 +55,7 @@ from actorllama.kvcache import (
     PutReport,
     RamTier,
     SnapshotStore,
+    StoredEntry,
     chain_of,
     codec_named,
 )
@@ -232,11 +234,11 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 else:
                     self._store.put_state(entries)
 
-    async def _touch_ahead(self, n_bytes: int) -> None:
+    async def _touch_ahead(self, entries: Sequence[StoredEntry]) -> None:
         """Have pages at hand for a next state like the one that was cut."""
         if any(isinstance(job, Touch) for job in self._children.values()):
             return
-        pages = self._job_memory.ahead(n_bytes)
+        pages = self._job_memory.ahead(entry.n_bytes for entry in entries)
         if pages is not None:
             await self._run(Touch(pages=pages))
 
@@ -347,7 +349,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 for question, n_before in waiting:
                     await self._find_prefix(question, n_before)
                 if isinstance(outcome, tuple):
-                    await self._touch_ahead(sum(entry.n_bytes for entry in outcome))
+                    await self._touch_ahead(outcome)
             case Bring():
                 self._job_memory.take_back(job.memory)
                 await self._brought(job, outcome)

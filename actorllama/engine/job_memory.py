@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import evolve, frozen
 
 from actorllama.kvcache import Allocate, ArenaStatistics, Prefault, TouchedMemory, fresh_memory
@@ -77,9 +79,10 @@ class JobMemory:
         """Tell how the pages of the RAM tier are used; ``None`` while a job has them, and before."""
         return None if self._payloads is None else self._payloads.statistics()
 
-    def ahead(self, n_bytes: int) -> Prefault | None:
-        """Say what must be touched so that as many bytes can be kept next; ``None`` if nothing need be."""
-        return None if self._payloads is None else self._payloads.ahead(n_bytes)
+    def ahead(self, sizes: Iterable[int]) -> Prefault | None:
+        """Say what must be touched so that entries of these sizes can be kept next; ``None`` if nothing."""
+        n_bytes = sum(size for size in sizes if size >= _LEAST_BYTES)
+        return None if self._payloads is None or not n_bytes else self._payloads.ahead(n_bytes)
 
     def want_trim(self) -> None:
         """Have free pages go back to the system: the next calls of `trim` do it."""

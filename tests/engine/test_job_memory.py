@@ -84,6 +84,14 @@ def test_pages_go_back_to_the_system_once_they_are_home() -> None:
     assert facts.touched_bytes == 0
 
 
+def test_pages_are_touched_for_what_will_lie_in_them_only() -> None:
+    jobs = memory()
+    assert jobs.ahead([1000] * 1000) is None
+    pages = jobs.ahead([1000, MIB])
+    assert pages is not None
+    assert pages.n_bytes == MIB
+
+
 def test_a_job_without_a_loan_has_ordinary_memory() -> None:
     assert not lies_in_pages(MemoryLoan().keep(MIB))
     assert not lies_in_pages(MemoryLoan().join(MIB))
@@ -100,7 +108,7 @@ async def test_what_is_kept_is_cut_into_pages_and_more_are_touched_for_the_next(
         assert bytes(found.kv) == bytes(cast("memoryview", kept.kv))
         await settled(cache)
         assert pages_of(cache).used_bytes == pages_of(cache).n_pieces * BLOCK * 16 == 3 * BLOCK * 16
-        assert cache._job_memory.ahead(3 * BLOCK * 16) is None
+        assert cache._job_memory.ahead([BLOCK * 16] * 3) is None
 
 
 async def test_memory_that_is_given_back_is_the_systems_again() -> None:
