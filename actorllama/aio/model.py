@@ -153,11 +153,12 @@ class AsyncModel:
         messages: Sequence[Message | Mapping[str, object]] = (),
         resume_key: str | None = None,
         keep: bool = True,
+        name: str = "",
         **sampling: Unpack[SamplingOptions],
     ) -> AsyncConversation:
         """Begin a conversation, or go on with one; see `Model.conversation`."""
         conversation = self._model.conversation(
-            system, messages=messages, resume_key=resume_key, keep=keep, **sampling
+            system, messages=messages, resume_key=resume_key, keep=keep, name=name, **sampling
         )
         return AsyncConversation(self._bridge, conversation)
 

@@ -24,6 +24,7 @@ from actorllama.native import StateCutter
 
 __all__ = ["ContextCells", "Leader"]
 
+_LABEL_MAX = 1000  # characters
 _N_MEASURED = 64  # prompt tokens after which the time of one is known well enough
 
 
@@ -51,6 +52,7 @@ class ContextCells:
         shares: bool,
         cutter: StateCutter,
         can_restore: bool,
+        model: str = "",
     ) -> None:
         """Begin with all sequences free and empty.
 
@@ -62,6 +64,7 @@ class ContextCells:
             shares: Whether a prompt may begin with cells that another turn computed.
             cutter: Takes states of this context apart.
             can_restore: Whether a restored state is the one that was saved.
+            model: Its name, for people who look at what is saved.
         """
         self.namespace = namespace
         self.cutter = cutter
@@ -73,6 +76,7 @@ class ContextCells:
         self._n_reuse = n_reuse
         self._shares = shares
         self._can_restore = can_restore
+        self._model = model
 
     @property
     def n_free(self) -> int:
@@ -211,6 +215,7 @@ class ContextCells:
             has_blocks=self.cutter.has_blocks,
             has_boundary=has_boundary,
             created_s=created_s,
+            label=": ".join(filter(None, (self._model, taken.message.request.label)))[:_LABEL_MAX],
         )
         return evolve(message, snapshot=snapshot)
 

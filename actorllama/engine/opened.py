@@ -38,6 +38,7 @@ def cells_of(opened: Open, spec: ModelSpec) -> ContextCells:
         shares=spec.engine_options.prefix_cache,
         cutter=opened.context.cutter,
         can_restore=opened.verdict.level != "recomputed",
+        model=spec.name,
     )
 
 

@@ -31,6 +31,8 @@ class TurnRequest:
     """Sampler and undecided text of an earlier turn to go on with; ``prompt`` is then all of its tokens."""
     cache_salt: str = ""
     """Turns share what was computed only with turns of the same salt."""
+    label: str = ""
+    """Words for people, about whom the turn belongs to; they are saved with it, and nowhere else."""
     past: tuple[int, ...] = ()
     """Marked tokens (`lineage.py`) of the cells that the turn before had; fewer than ``prompt`` has."""
 

@@ -39,8 +39,12 @@ class Conversation:
     Owner: one task at a time; forks are independent and may run side by side.
     """
 
-    def __init__(self, *, port: ModelPort, history: History, keep: bool, sampling: SamplingOptions) -> None:
+    def __init__(
+        self, *, port: ModelPort, history: History, keep: bool, sampling: SamplingOptions, name: str = ""
+    ) -> None:
         """Made by ``Model.conversation``."""
+        self.name = name
+        """What people call it; saved turns tell it."""
         self._port = port
         self._history = history
         self._keep = keep
@@ -157,7 +161,9 @@ class Conversation:
         if isinstance(n_turns, bool) or not isinstance(n_turns, int) or not 0 <= n_turns <= self.n_turns:
             raise RequestError(field="at", value=at, reason=f"must be 0 to {self.n_turns}, a number of turns")
         history = self._history.up_to(n_turns)
-        return Conversation(port=self._port, history=history, keep=self._keep, sampling=self._sampling)
+        return Conversation(
+            port=self._port, history=history, keep=self._keep, sampling=self._sampling, name=self.name
+        )
 
     def undo(self) -> None:
         """Forget the last turn, the user's message and the reply.
@@ -179,7 +185,8 @@ class Conversation:
 
     async def _request(self, history: History, text: str, ask: Ask) -> tuple[Message, TurnRequest]:
         (user,) = messages_from([{"role": "user", "content": text}])
-        return user, await self._port.request((*history.messages, user), history.boundary, ask)
+        request = await self._port.request((*history.messages, user), history.boundary, ask)
+        return user, evolve(request, label=self.name)
 
     def _ask(self, max_tokens: int | None, stop: str | Sequence[str], sampling: SamplingOptions) -> Ask:
         merged: SamplingOptions = {**self._sampling, **sampling}

@@ -38,6 +38,7 @@ from actorllama.runtime.turn_taker import TurnTaker
 __all__ = ["Model", "SamplingOptions"]
 
 _CONSTRAINTS = ("grammar", "json_schema", "regex", "choice")
+_NAME_MAX = 200  # characters
 _INLINE_CHARS = 2048  # tokenising this much takes well under a millisecond; a thread hop takes 0.1
 
 
@@ -234,6 +235,7 @@ class Model:
         messages: Sequence[Message | Mapping[str, object]] = (),
         resume_key: str | None = None,
         keep: bool = True,
+        name: str = "",
         **sampling: Unpack[SamplingOptions],
     ) -> Conversation:
         """Begin a conversation, or go on with one.
@@ -247,14 +249,19 @@ class Model:
             messages: What was said already.
             resume_key: The key of the conversation whose messages these are.
             keep: Save every turn, so that the next one computes only what is new.
+            name: What people call it, at most 200 characters: ``actorllama cache ls`` tells it of each turn.
             sampling: Defaults of the turns; see ``SamplingParams``.
 
         Raises:
-            RequestError: A message is none, or the key belongs to no reply.
+            RequestError: A message is none, the key belongs to no reply, or the name is too long.
         """
+        if not isinstance(name, str) or len(name) > _NAME_MAX:
+            raise RequestError(
+                field="name", value=name, reason=f"must be a text of at most {_NAME_MAX} characters"
+            )
         history = opened(system, messages, resume_key, Ask(keep=keep, sampling=sampling))
         port = ModelPort(request=self._conversation_request, take=self._taker.take, stream=self._taker.stream)
-        return Conversation(port=port, history=history, keep=keep, sampling=sampling)
+        return Conversation(port=port, history=history, keep=keep, sampling=sampling, name=name)
 
     async def status(self) -> ModelStatus:
         """Ask the model's actor what it is doing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
@@ -12,6 +13,7 @@ import trio
 from actorllama import Config, demo
 from actorllama.engine import ChatTemplate, EngineOptions, Message, messages_from
 from actorllama.errors import ContextFull, RequestError
+from actorllama.kvcache import DiskTier, Snapshot
 from actorllama.runtime import Conversation, Model, open_runtime
 from actorllama.runtime.conversation_prompt import new_text
 from actorllama.testing.fake_backend import FakeBackend
@@ -321,3 +323,29 @@ def test_a_reply_without_its_thoughts_is_another_reply() -> None:
     template = ChatTemplate(WITHOUT_THOUGHTS)
     assert new_text(template, said("hello")) is not None
     assert new_text(template, said("<think>well</think>hello")) is None
+
+
+async def test_saved_turns_say_what_people_call_them(tmp_path: Path) -> None:
+    async with open_demo(tmp_path) as model:
+        chat = model.conversation(name="ada")
+        keys = [
+            (await chat.say(TOPICS[0], max_tokens=4)).resume_key,
+            (await chat.fork().say(TOPICS[1], max_tokens=4)).resume_key,
+            (await model.conversation().say(TOPICS[0], max_tokens=4)).resume_key,
+            (await model.complete("Hello", max_tokens=4, keep=True)).resume_key,
+        ]
+    files = DiskTier(tmp_path, limit_bytes=1 << 30)
+    saved = [files.get(key or "") for key in keys]
+    assert [one.label for one in saved if isinstance(one, Snapshot)] == [
+        "demo: ada",
+        "demo: ada",
+        "demo",
+        "demo",
+    ]
+
+
+async def test_a_name_that_is_none_is_refused() -> None:
+    async with open_fake() as model:
+        for name in ("n" * 201, cast("str", 7)):
+            with pytest.raises(RequestError, match="at most 200 characters"):
+                model.conversation(name=name)
