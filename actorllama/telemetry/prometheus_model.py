@@ -50,6 +50,10 @@ class ModelSeries:
         series.load_failures.labels(model)
         self._hits = {tier: series.hits.labels(model, tier) for tier in _SOURCES}
         self._misses = series.misses.labels(model)
+        self._parked = series.parked.labels(model)
+        self._parks = series.parks.labels(model)
+        self._parked_bytes = series.parked_bytes.labels(model)
+        self._reopen_s = series.reopen_s.labels(model)
         self._before = _ZERO
 
     # -- the model ---------------------------------------------------------------------------------
@@ -67,7 +71,7 @@ class ModelSeries:
         """Take note that it takes no turns any more, and has none."""
         series, model = self._series, self._model
         self._before = _ZERO
-        for gauge in (series.loaded, series.weights_bytes, series.sequences):
+        for gauge in (series.loaded, series.weights_bytes, series.sequences, series.parked):
             gauge.labels(model).set(0)
         self._running.set(0)
         self._queued.set(0)
@@ -76,6 +80,18 @@ class ModelSeries:
         """Count a context that came into doubt."""
         self._failures.inc()
         self.gone()
+
+    def parked(self, numbers: Measurements) -> None:
+        """Take note that its context was put aside."""
+        self._parked.set(1)
+        self._parks.inc()
+        self._parked_bytes.inc(numbers["freed_bytes"])
+
+    def reopened(self, numbers: Measurements) -> None:
+        """Take note that it has a context again, maybe a smaller one."""
+        self._parked.set(0)
+        self._series.sequences.labels(self._model).set(numbers["n_seq"])
+        self._reopen_s.observe(numbers["duration_s"])
 
     # -- steps -------------------------------------------------------------------------------------
 

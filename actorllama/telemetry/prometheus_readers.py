@@ -21,8 +21,7 @@ _CAUSES = ("dead", "drained", "overflow", "late_reply")
 class PrometheusReaders:
     """Reads events of every room, by name: this room must not import those above it.
 
-    A test holds each reader to what the event declares. Memory pressure has no reader because no room
-    declares events of it.
+    A test holds each reader to what the event declares.
 
     Owner: the bus that it is attached to; any thread may tell it facts.
     """
@@ -52,6 +51,9 @@ class PrometheusReaders:
             ("engine", "turn", "refused"): lambda _, about: self._model(about).turn_refused(about),
             ("engine", "turn", "ended"): lambda numbers, about: self._model(about).turn_ended(numbers, about),
             ("engine", "turn", "failed"): lambda numbers, about: self._model(about).turn_over(numbers, about),
+            ("engine", "context", "parked"): lambda numbers, about: self._model(about).parked(numbers),
+            ("engine", "context", "reopened"): lambda numbers, about: self._model(about).reopened(numbers),
+            **series.pressure.table,
             ("engine", "cells", "dropped"): lambda _, __: series.cells_dropped.inc(),
             ("engine", "step", "reported"): lambda numbers, about: self._model(about).stepped(numbers),
             ("kvcache", "entry", "published"): self._published,

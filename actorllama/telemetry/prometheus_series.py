@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from actorllama.telemetry.prometheus_pressure import PressureSeries
+
 __all__ = ["CONTEXT_BUCKETS", "PrometheusSeries", "context_bucket"]
 
 CONTEXT_BUCKETS = (
@@ -128,6 +130,9 @@ class PrometheusSeries:
             *(self.declined, self.entries_refused, self.write_failures),
         )
 
+        # Memory.
+        self.pressure = PressureSeries(registry)
+
         # Models and actors.
         self.loaded = gauge("model_loaded", "Whether the model takes turns.", "model")
         self.weights_bytes = gauge("model_weights_bytes", "Size of the loaded weights.", "model")
@@ -135,6 +140,10 @@ class PrometheusSeries:
         self.load_s = histogram("model_load_seconds", "Loading a model.", _LOAD_S, "model")
         self.load_failures = counter("model_load_failures_total", "Models that could not be loaded.", "model")
         self.failures = counter("model_failures_total", "Contexts that came into doubt.", "model")
+        self.parked = gauge("model_parked", "Whether the context was put aside: memory was short.", "model")
+        self.parks = counter("model_parks_total", "Contexts that were put aside.", "model")
+        self.parked_bytes = counter("model_parked_bytes_total", "Bytes of those contexts.", "model")
+        self.reopen_s = histogram("model_reopen_seconds", "Opening such a context again.", _LOAD_S, "model")
         self.restarts = counter("actor_restarts_total", "Restarts by supervisors.", "child")
         self.crashes = counter("actor_crashes_total", "Actors that crashed or were killed.", "kind")
         self.gave_up = counter(

@@ -135,6 +135,12 @@ def test_what_matters_is_on_the_dashboard() -> None:
         "actorllama_cache_written_bytes_total",
         "actorllama_cache_evictions_total",
         "actorllama_actor_restarts_total",
+        "actorllama_memory_pressed",
+        "actorllama_memory_asked_bytes_total",
+        "actorllama_memory_won_bytes_total",
+        "actorllama_model_parked",
+        "actorllama_model_reopen_seconds_bucket",
+        "actorllama_telemetry_facts_dropped_total",
     } <= shown
 
 

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from actorllama import actors, engine, kvcache, telemetry
+from actorllama.engine.pressure_plan import Step
 from actorllama.errors import ConfigError
 from actorllama.telemetry import (
     Bus,
@@ -15,6 +16,7 @@ from actorllama.telemetry import (
     StrictBus,
     attach_prometheus,
 )
+from actorllama.telemetry.prometheus_pressure import HOST_STEPS
 from actorllama.telemetry.prometheus_readers import PrometheusReaders
 from actorllama.telemetry.prometheus_series import PrometheusSeries, context_bucket
 
@@ -216,6 +218,7 @@ def test_what_supervisors_do_is_counted() -> None:
     tell(bus, "engine.load.failed", {}, {"model": "chat"})
     tell(bus, "engine.model.failed", {}, {"model": "chat"})
     tell(bus, "telemetry.handler.failed", {}, {})
+    tell(bus, "telemetry.facts.dropped", {"n_facts": 3}, {})
 
     assert value(registry, "actor_restarts_total", child="chat (actor)") == 1
     assert value(registry, "actor_crashes_total", kind="ModelActor") == 1
@@ -224,6 +227,53 @@ def test_what_supervisors_do_is_counted() -> None:
     assert value(registry, "model_load_failures_total", model="chat") == 1
     assert value(registry, "model_failures_total", model="chat") == 1
     assert value(registry, "telemetry_handler_failures_total") == 1
+    assert value(registry, "telemetry_facts_dropped_total") == 3
+
+
+def test_memory_that_is_short_asked_for_and_given_back_is_told_by_domain_and_rung() -> None:
+    bus = StrictBus()
+    registry = attach_prometheus(bus)
+    assert value(registry, "memory_pressed", domain="host") == 0
+    tell(bus, "engine.pressure.began", {"used_bytes": 95, "limit_bytes": 100}, {"domain": "gpu0"})
+    for step_, won in (("shrink", 0), ("unload", 70)):
+        about = {"domain": "gpu0", "step": step_, "owner": "chat"}
+        tell(bus, "engine.pressure.asked", {"asked_bytes": 50}, about)
+        tell(bus, "engine.pressure.won", {"asked_bytes": 50, "won_bytes": won, "duration_s": 0.5}, about)
+    assert value(registry, "memory_pressed", domain="gpu0") == 1
+    tell(bus, "engine.pressure.ended", {}, {"domain": "gpu0"})
+
+    assert value(registry, "memory_pressed", domain="gpu0") == 0
+    assert value(registry, "memory_pressures_total", domain="gpu0") == 1
+    assert value(registry, "memory_pressures_total", domain="host") == 0
+    assert value(registry, "memory_asks_total", domain="gpu0", step="unload") == 1
+    assert value(registry, "memory_asked_bytes_total", domain="gpu0", step="shrink") == 50
+    assert value(registry, "memory_won_bytes_total", domain="gpu0", step="shrink") == 0
+    assert value(registry, "memory_won_bytes_total", domain="gpu0", step="unload") == 70
+    assert value(registry, "memory_answer_seconds_sum", step="unload") == 0.5
+
+
+def test_each_rung_of_the_hosts_ladder_has_its_series_from_the_start() -> None:
+    registry = attach_prometheus(Bus())
+    steps = {step.name.lower() for step in Step}
+
+    assert set(HOST_STEPS) == steps - {"stop_admitting"}
+    for step_ in HOST_STEPS:
+        assert value(registry, "memory_won_bytes_total", domain="host", step=step_) == 0
+
+
+def test_a_context_that_is_put_aside_and_opened_again_is_counted() -> None:
+    bus = StrictBus()
+    registry = attach_prometheus(bus)
+    tell(bus, "engine.context.parked", {"freed_bytes": 900, "kept_bytes": 100}, {"model": "chat"})
+    assert value(registry, "model_parked", model="chat") == 1
+    reopened = {"duration_s": 0.25, "n_seq": 4, "n_wanted": 8}
+    tell(bus, "engine.context.reopened", reopened, {"model": "chat"})
+
+    assert value(registry, "model_parked", model="chat") == 0
+    assert value(registry, "model_parks_total", model="chat") == 1
+    assert value(registry, "model_parked_bytes_total", model="chat") == 900
+    assert value(registry, "model_sequences", model="chat") == 4
+    assert value(registry, "model_reopen_seconds_sum", model="chat") == 0.25
 
 
 def test_each_reader_reads_a_declared_event_and_only_its_declared_keys() -> None:
@@ -234,6 +284,7 @@ def test_each_reader_reads_a_declared_event_and_only_its_declared_keys() -> None
     for name in names:
         ends = {"finish_reason": "end"} if "finish_reason" in DECLARED[name].metadata else {}
         tell(bus, ".".join(name), {}, ends)
+    assert bus.flush(timeout_s=60)
     assert bus.handler_ids() == ("prometheus",), "a reader asked for a key that its event does not declare"
 
 
