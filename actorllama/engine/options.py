@@ -36,6 +36,13 @@ class EngineOptions:
         at_least=0.0,
         at_most=1.0,
     )
+    switch_interval_s: float = option(
+        0.0005,
+        doc="How long another thread may keep the engine waiting for Python, process-wide; 0: as it is.",
+        unit="s",
+        at_least=0.0,
+        at_most=1.0,
+    )
     prefix_cache: bool = option(
         True,
         doc="Whether prompts may begin with cells that other turns computed; kept turns resume anyway.",

@@ -66,6 +66,7 @@ from actorllama.runtime.names import (
     supervisor_name,
 )
 from actorllama.runtime.observer import open_observer
+from actorllama.runtime.switch_interval import short_switch_interval
 from actorllama.telemetry import Bus
 
 __all__ = ["Runtime", "open_runtime"]
@@ -360,7 +361,8 @@ async def open_runtime(
         async with observing as observer:  # last in the tree: nobody is restarted with it
             tree = (*children, *observer)
             await system.start(lambda: Supervisor(strategy="rest_for_one", children=tree), name="runtime")
-            yield runtime
+            with short_switch_interval(config.engine.switch_interval_s):
+                yield runtime
 
 
 def _llama_backend() -> Backend:
