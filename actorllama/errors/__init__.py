@@ -5,6 +5,7 @@
     ActorLlamaError
     ├─ ConfigError (ValueError)               .field .value .source
     ├─ RequestError (ValueError)              .field .value .reason
+    ├─ ConversationChanged                    .conversation .was_known
     ├─ ActorError
     │  ├─ ActorNotFound (LookupError)         .name
     │  ├─ NameTaken                           .name
@@ -41,7 +42,7 @@
        └─ TierFull                            .tier .needed_bytes .limit_bytes
 
 **What lives here.** ``base.py``: the root, `ConfigError`, `RequestError`. ``actor.py``, ``aio.py``,
-``engine.py``, ``cache.py``: one module per room that raises them.
+``engine.py``, ``cache.py``, ``console.py``: one module per room that raises them.
 
 **Who owns it and what always holds.** Errors are values. Attributes come first, the message is built
 from them, and its last sentence says what to do. Foreign errors are translated once, at the edge of a
@@ -84,6 +85,7 @@ from actorllama.errors.cache import (
     SnapshotNotFound,
     TierFull,
 )
+from actorllama.errors.console import ConversationChanged
 from actorllama.errors.engine import (
     Busy,
     ChatTemplateError,
@@ -116,6 +118,7 @@ __all__ = [
     "ChildNotFound",
     "ConfigError",
     "ContextFull",
+    "ConversationChanged",
     "DecodeError",
     "EngineError",
     "MailboxFull",

@@ -10,9 +10,9 @@ from attrs import evolve
 from actorllama.cli.console.desk import Desk
 from actorllama.cli.console.reply import take_turn
 from actorllama.cli.console.settings import described, parse_setting
-from actorllama.cli.console.store import check_name
 from actorllama.cli.console.table import Command
 from actorllama.cli.console.talk import Talk
+from actorllama.cli.console.talk_file import check_name
 from actorllama.errors import RequestError
 from actorllama.native.sampling import check_number
 

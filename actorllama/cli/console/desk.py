@@ -12,9 +12,10 @@ from actorllama.cli.console.session import Session, free_name
 from actorllama.cli.console.speakers import load_speaker
 from actorllama.cli.console.store import Store
 from actorllama.cli.console.talk import Talk
+from actorllama.cli.failures import EXIT_FAILED, describe, exit_code_of
 from actorllama.cli.interrupts import Interrupts
 from actorllama.engine import TurnResult
-from actorllama.errors import ModelNotLoaded
+from actorllama.errors import ActorLlamaError, ConversationChanged, ModelNotLoaded
 from actorllama.runtime import Model, Runtime
 
 __all__ = ["Desk"]
@@ -79,16 +80,31 @@ class Desk:
         """Put a conversation in the place of the current one, and on disk where it has a file.
 
         Raises:
+            ConversationChanged: Somebody else has written that file; the console keeps this one, without it.
             OSError: The directory cannot be written; the console has the conversation nevertheless.
         """
         self.session = self.session.renamed(self.session.current, talk)
-        if talk.is_saved:
-            await trio.to_thread.run_sync(self.store.write, talk)
+        if talk.is_saved or talk.head is not None:
+            try:
+                saved = await trio.to_thread.run_sync(self.store.write, talk)
+            except ConversationChanged:
+                self.session = self.session.renamed(talk.name, evolve(talk, is_saved=False))
+                raise
         elif self.saves_all and (talk.exchanges or talk.pending is not None):
-            saved = evolve(talk, is_saved=True)
-            while not await trio.to_thread.run_sync(self.store.write_new, saved):
-                saved = evolve(saved, name=await self.free_name())  # another console took the name
-            self.session = self.session.renamed(talk.name, saved)
+            new = talk
+            while (written := await trio.to_thread.run_sync(self.store.write_new, new)) is None:
+                new = evolve(new, name=await self.free_name())  # another console took the name
+            saved = written
+        else:
+            return
+        self.session = self.session.renamed(talk.name, saved)
+
+    def complain(self, error: Exception) -> None:
+        """Tell an error and go on; a script learns of it by the exit code."""
+        self.front.note(f"actorllama: {describe(error)}")
+        if not self.front.is_terminal:
+            code = exit_code_of(error) if isinstance(error, ActorLlamaError) else EXIT_FAILED
+            self.worst_code = max(self.worst_code, code)
 
     async def free_name(self) -> str:
         """Find a name that no conversation has, here or on disk."""

@@ -7,7 +7,7 @@ from actorllama.cli.console.commands import find_command
 from actorllama.cli.console.desk import Desk
 from actorllama.cli.console.lines import Do, Say, parse
 from actorllama.cli.console.reply import take_turn
-from actorllama.cli.failures import EXIT_FAILED, EXIT_INTERRUPTED, describe, exit_code_of
+from actorllama.cli.failures import EXIT_INTERRUPTED
 from actorllama.errors import ActorLlamaError, RequestError
 
 __all__ = ["go_on"]
@@ -27,7 +27,7 @@ async def go_on(desk: Desk) -> int:
         try:
             await _serve(desk, line)
         except (ActorLlamaError, OSError) as error:
-            _complain(desk, error)
+            desk.complain(error)
         if desk.interrupts.received and desk.front.is_terminal:
             # What the signal asked for is done. A person did not mean the console; a script's signal did.
             desk.interrupts.forget_ctrl_c()
@@ -57,14 +57,6 @@ async def _next_line(desk: Desk) -> str | Leave:
         try:
             line = await desk.front.read()
         except RequestError as error:
-            _complain(desk, error)
+            desk.complain(error)
             line = ""
     return line
-
-
-def _complain(desk: Desk, error: Exception) -> None:
-    """Tell an error and go on; a script learns of it by the exit code."""
-    desk.front.note(f"actorllama: {describe(error)}")
-    if not desk.front.is_terminal:
-        code = exit_code_of(error) if isinstance(error, ActorLlamaError) else EXIT_FAILED
-        desk.worst_code = max(desk.worst_code, code)

@@ -7,7 +7,7 @@ from actorllama.cli.console.settings import MAX_TOKENS, SETTINGS, sampling_of
 from actorllama.cli.console.talk import Exchange, Talk
 from actorllama.cli.failures import describe
 from actorllama.engine import TurnResult
-from actorllama.errors import ActorLlamaError
+from actorllama.errors import ActorLlamaError, ConversationChanged
 from actorllama.runtime import SamplingOptions
 
 __all__ = ["take_turn"]
@@ -57,9 +57,13 @@ async def take_turn(desk: Desk, talk: Talk, text: str, *, seed: int | None = Non
 
 
 async def _keep(desk: Desk, talk: Talk) -> None:
-    """Keep a conversation; a full disk, or a home that cannot be written, is no reason not to talk."""
+    """Keep a conversation; a full disk, or another console that was faster, is no reason not to talk."""
+    was_saved = desk.talk.is_saved
     try:
         await desk.keep(talk)
+    except ConversationChanged as error:
+        if was_saved:  # it was told; what is said from here on is not on disk, as the status says
+            desk.complain(error)
     except OSError as error:
         desk.front.note(f"(this conversation is not on disk: {describe(error)})")
 

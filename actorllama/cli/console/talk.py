@@ -51,6 +51,8 @@ class Talk:
     """A message whose reply has begun and not ended: after a kill, all that is missing."""
     is_saved: bool = False
     """Whether it has a file of its own, which follows every turn."""
+    head: str | None = field(default=None, eq=False)
+    """The state of that file which this conversation goes on from; ``None`` if it never had one."""
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -77,6 +79,14 @@ class Talk:
     def unanswered(self) -> Talk:
         """End a turn that brought nothing."""
         return evolve(self, pending=None)
+
+    def has_all_of(self, other: Talk) -> bool:
+        """Tell whether nothing was said in another one that was not said here."""
+        return self.exchanges[: len(other.exchanges)] == other.exchanges and other.pending in (
+            None,
+            self.pending,
+            *(one.user for one in self.exchanges[len(other.exchanges) :][:1]),
+        )
 
     def undone(self) -> Talk:
         """Forget the last exchange, or the message that was never answered.
@@ -109,7 +119,7 @@ class Talk:
 
     def forked(self, name: str) -> Talk:
         """Begin another conversation with the same past."""
-        return evolve(self, name=name, pending=None, is_saved=False)
+        return evolve(self, name=name, pending=None, is_saved=False, head=None)
 
     def _last(self, operation: str) -> Exchange:
         if not self.exchanges:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from actorllama.cli.console.store import Store, check_name, default_state_dir
+from actorllama.cli.console.store import Store, default_state_dir
 from actorllama.cli.console.talk import Exchange, Speaker, Talk
-from actorllama.errors import RequestError
+from actorllama.cli.console.talk_file import check_name
+from actorllama.errors import ConversationChanged, RequestError
 
 TALK = Talk(
     name="trip",
@@ -108,3 +109,46 @@ def test_the_default_directory_is_the_one_of_xdg(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_state_dir() == tmp_path / ".local" / "state" / "actorllama"
+
+
+def test_what_somebody_else_has_written_since_is_not_written_over(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    mine = store.write(TALK)
+    theirs = store.write(evolve(store.read("trip"), system="theirs"))
+    with pytest.raises(ConversationChanged, match="/save trip --force writes over that one") as refused:
+        store.write(evolve(mine, system="mine"))
+    assert (refused.value.conversation, refused.value.was_known) == ("trip", True)
+    with pytest.raises(ConversationChanged, match="another one as that"):
+        store.write(evolve(TALK, system="mine"))
+    assert store.read("trip").system == "theirs"
+    assert store.write(evolve(theirs, system="more")).head == store.read("trip").head
+    assert store.write_over(evolve(mine, system="mine")) == store.read("trip")
+    assert store.names() == ("trip",)
+
+
+def test_what_somebody_else_has_deleted_is_written_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    mine = store.write(TALK)
+    store.delete("trip")
+    store.write(evolve(mine, system="mine"))
+    assert store.read("trip").system == "mine"
+
+
+def test_a_file_that_was_damaged_meanwhile_is_not_written_over_either(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    mine = store.write(TALK)
+    path = store.directory / "trip.json"
+    path.write_text(changed_reply(path.read_text()))
+    with pytest.raises(ConversationChanged):
+        store.write(mine)
+
+
+def test_only_a_state_that_is_known_is_taken_away(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    mine = store.write(TALK)
+    theirs = store.write(evolve(mine, system="theirs"))
+    store.delete_known(mine)
+    assert store.names() == ("trip",)
+    store.delete_known(theirs)
+    store.delete_known(theirs)
+    assert store.names() == ()

@@ -51,6 +51,19 @@ def test_a_fork_has_the_same_past_and_no_file() -> None:
     assert fork == talk("two", HELLO)
 
 
+def test_a_conversation_has_all_of_another_if_that_is_where_it_came_from() -> None:
+    longer = talk("one", HELLO).answered(evolve(HELLO, user="more"))
+    assert longer.has_all_of(talk())
+    assert longer.has_all_of(talk("one", HELLO))
+    assert longer.has_all_of(talk("one", HELLO).asking("more"))
+    assert longer.has_all_of(longer)
+    assert longer.asking("x").has_all_of(longer.asking("x"))
+    assert not longer.has_all_of(talk("one", HELLO).asking("other"))
+    assert not longer.has_all_of(longer.asking("x"))
+    assert not talk("one", HELLO).has_all_of(longer)
+    assert not longer.has_all_of(talk("one", evolve(HELLO, reply="ho")))
+
+
 def test_conversations_stand_side_by_side_and_one_is_current() -> None:
     session = Session.of(talk("one")).with_talk(talk("two"))
     assert (session.names, session.current) == (("one", "two"), "two")
