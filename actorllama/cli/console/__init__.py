@@ -1,7 +1,7 @@
 """``actorllama console``: a conversation that one likes to stay in, and the runtime seen from inside.
 
 **What lives here.** Values: ``lines.py`` (what a line asks for), ``talk.py`` (one conversation),
-``session.py`` (several side by side), ``settings.py`` (``/set``), ``talk_file.py`` (one as bytes), ``store.py`` (their files).
+``session.py`` (several side by side), ``settings.py`` (``/set``), ``talk_file.py`` and ``store.py`` (files).
 The shell around them: ``desk.py`` (the one owner of it all), ``reply.py`` (take a turn), ``commands.py``
 (the table) with the handlers in ``*_commands.py``. Where it is shown: ``plain_front.py`` (pipes and
 scripts), ``terminal_front.py`` with ``keyboard.py``, ``completing.py`` and ``markdown_stream.py``.
