@@ -77,6 +77,8 @@ class Asker(Server[None, None, Down]):
         match ask.step:
             case Step.DEMOTE:
                 return await owner.call(GiveBack(how="demote", n_bytes=ask.n_bytes), timeout_s=timeout_s)
+            case Step.DROP_SCRATCH:
+                return await owner.call(GiveBack(how="scratch", n_bytes=ask.n_bytes), timeout_s=timeout_s)
             case Step.EVICT:
                 return await owner.call(GiveBack(how="evict", n_bytes=ask.n_bytes), timeout_s=timeout_s)
             case Step.SHRINK:
@@ -88,7 +90,7 @@ class Asker(Server[None, None, Down]):
                     return 0
                 self._ctx.monitor(owner)
                 return None
-            case Step.DROP_SCRATCH | Step.STOP_ADMITTING:
+            case Step.STOP_ADMITTING:
                 raise AssertionError(f"nobody is asked for {ask.step.name}")
 
     def _done(self, won_bytes: int, error: str = "") -> Outcome:

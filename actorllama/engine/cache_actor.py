@@ -98,7 +98,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         """Open the tiers; a disk tier that cannot be opened refuses the start."""
         self._context = ctx
         self._store = self._open() if self._root is None else await trio.to_thread.run_sync(self._open)
-        self._memory = CacheMemory(self._store, trim=self._begin_trim)
+        self._memory = CacheMemory(self._store, self._job_memory, trim=self._begin_trim)
         return Ready()
 
     def _open(self) -> SnapshotStore:

@@ -7,20 +7,22 @@ from collections.abc import Callable
 
 from actorllama.actors import Caller
 from actorllama.engine.cache_messages import GiveBack, MemoryOffer
+from actorllama.engine.job_memory import JobMemory
 from actorllama.kvcache import Demotion, SnapshotStore
 
 __all__ = ["CacheMemory"]
 
 
 class CacheMemory:
-    """What the RAM tier could give back, and the requests that wait for the disk.
+    """What the cache could give back, and the requests that wait for the disk.
 
     Owner: the cache actor.
     """
 
-    def __init__(self, store: SnapshotStore, *, trim: Callable[[], None]) -> None:
-        """Give back what ``store`` holds; ``trim`` sees to the pages that entries have left."""
+    def __init__(self, store: SnapshotStore, pages: JobMemory, *, trim: Callable[[], None]) -> None:
+        """Give back what ``store`` holds, and idle ``pages``; ``trim`` frees those that entries have left."""
         self._store = store
+        self._pages = pages
         self._trim = trim
         self._waiting: deque[tuple[Demotion, Caller]] = deque()
 
@@ -37,6 +39,7 @@ class CacheMemory:
             demotable_bytes=0 if self._store.disk is None else n_bytes,
             evictable_bytes=n_bytes,
             largest_bytes=max(sizes, default=0),
+            scratch_bytes=self._pages.idle_bytes,
         )
 
     def begin(self, message: GiveBack, caller: Caller) -> None:
@@ -47,6 +50,8 @@ class CacheMemory:
                 n_bytes = sum(self._store.leave_ram(key) for key in keys)
                 self._trim()
                 caller.reply(n_bytes)
+            case "scratch":
+                caller.reply(self._pages.drop(message.n_bytes))
             case "demote":
                 self._waiting.append((Demotion(self._store, message.n_bytes), caller))
                 self.advance()

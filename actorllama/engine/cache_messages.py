@@ -59,6 +59,8 @@ class MemoryOffer:
     """By forgetting entries."""
     largest_bytes: int
     """Of one entry: it gives back at most so much more than it is asked for."""
+    scratch_bytes: int = 0
+    """Of pages that hold nothing and are kept for the next states."""
 
 
 @frozen(kw_only=True)
@@ -68,9 +70,9 @@ class OfferMemory(Call[MemoryOffer]):
 
 @frozen(kw_only=True)
 class GiveBack(Call[int]):
-    """Give RAM back; the reply is the bytes won, once they are free."""
+    """Give memory back; the reply is the bytes won, once they are free."""
 
-    how: Literal["demote", "evict"]
+    how: Literal["demote", "scratch", "evict"]
     n_bytes: int
 
 

@@ -84,6 +84,21 @@ class JobMemory:
         n_bytes = sum(size for size in sizes if size >= _LEAST_BYTES)
         return None if self._payloads is None or not n_bytes else self._payloads.ahead(n_bytes)
 
+    @property
+    def idle_bytes(self) -> int:
+        """Bytes that `drop` would give back now: what jobs have, and what goes anyway, is not counted."""
+        payloads_bytes = 0 if self._payloads is None or self._is_trim_wanted else self._payloads.idle_bytes
+        transit_bytes = 0 if self._transit is None else self._transit.idle_bytes
+        return min(payloads_bytes + transit_bytes, _TRIM_BYTES)
+
+    def drop(self, n_bytes: int) -> int:
+        """Give up pages that were kept for what comes next; return their bytes, at most a portion."""
+        n_left = min(n_bytes, _TRIM_BYTES)
+        for memory in (self._transit, None if self._is_trim_wanted else self._payloads):
+            if memory is not None and n_left > 0:
+                n_left -= memory.trim(limit_bytes=n_left)
+        return min(n_bytes, _TRIM_BYTES) - n_left
+
     def want_trim(self) -> None:
         """Have free pages go back to the system: the next calls of `trim` do it."""
         self._is_trim_wanted = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Mapping, Sequence
 
 from actorllama.engine.cache_messages import MemoryOffer
@@ -39,12 +40,14 @@ def won_by_parking(parked: Parked, domain: MemoryDomain, devices: Mapping[str, M
 
 def cache_offers(offer: MemoryOffer) -> tuple[Freeable, ...]:
     """List what the cache could give back: its RAM lies on the host."""
-    sizes = {Step.DEMOTE: offer.demotable_bytes, Step.EVICT: offer.evictable_bytes}
+    sizes = {
+        Step.DEMOTE: (offer.demotable_bytes, offer.largest_bytes),
+        Step.DROP_SCRATCH: (offer.scratch_bytes, mmap.PAGESIZE),
+        Step.EVICT: (offer.evictable_bytes, offer.largest_bytes),
+    }
     return tuple(
-        Freeable(
-            domain=HOST, step=step, owner=CACHE_OWNER, n_bytes=n_bytes, unit_bytes=max(1, offer.largest_bytes)
-        )
-        for step, n_bytes in sizes.items()
+        Freeable(domain=HOST, step=step, owner=CACHE_OWNER, n_bytes=n_bytes, unit_bytes=max(1, unit_bytes))
+        for step, (n_bytes, unit_bytes) in sizes.items()
         if n_bytes
     )
 

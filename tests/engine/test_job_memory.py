@@ -7,9 +7,10 @@ from typing import cast
 
 import numpy as np
 import trio
+from attrs import evolve
 
 from actorllama.engine import CacheActor
-from actorllama.engine.cache_messages import GiveBack
+from actorllama.engine.cache_messages import GiveBack, OfferMemory
 from actorllama.engine.job_memory import JobMemory, MemoryLoan
 from actorllama.kvcache import ArenaStatistics, CacheOptions
 from tests.engine.test_cache_actor import keep, open_desk, wait_found
@@ -84,6 +85,35 @@ def test_pages_go_back_to_the_system_once_they_are_home() -> None:
     assert facts.touched_bytes == 0
 
 
+def test_idle_pages_can_be_dropped_those_of_a_job_and_those_in_use_cannot() -> None:
+    jobs = memory()
+    assert (jobs.idle_bytes, jobs.drop(MIB)) == (0, 0)
+    loan = jobs.lend_for_bringing(reads=True)
+    used, _gone, _state = loan.keep(MIB), loan.keep(2 * MIB), loan.join(4 * MIB)
+    del _gone, _state
+    assert jobs.idle_bytes == 0
+    jobs.take_back(loan)
+
+    assert jobs.idle_bytes == 6 * MIB
+    assert jobs.drop(MIB) == MIB
+    assert jobs.idle_bytes == 5 * MIB
+    assert jobs.drop(64 * MIB) == 5 * MIB
+    assert jobs.idle_bytes == 0
+    facts = jobs.statistics()
+    assert facts is not None
+    assert facts.touched_bytes == len(used)
+
+
+def test_pages_that_go_back_anyway_are_not_offered() -> None:
+    jobs = memory()
+    loan = jobs.lend_for_cutting()
+    loan.keep(MIB)
+    jobs.take_back(loan)
+    assert jobs.idle_bytes == MIB
+    jobs.want_trim()
+    assert (jobs.idle_bytes, jobs.drop(MIB)) == (0, 0)
+
+
 def test_pages_are_touched_for_what_will_lie_in_them_only() -> None:
     jobs = memory()
     assert jobs.ahead([1000] * 1000) is None
@@ -122,6 +152,23 @@ async def test_memory_that_is_given_back_is_the_systems_again() -> None:
             assert await desk.cache.call(GiveBack(how="evict", n_bytes=MIB)) > 3 * BLOCK * 16
         facts = pages_of(cache)
         assert (facts.used_bytes, facts.touched_bytes) == (0, 0)
+
+
+async def test_pages_that_hold_nothing_are_offered_and_given_back_before_entries_are() -> None:
+    cache = CacheActor(OPTIONS, None)
+    async with open_desk(cache=cache) as desk:
+        kept = keep(range(3 * BLOCK + 5), n_block=BLOCK)
+        desk.cache.info_nowait(kept)
+        assert await desk.find((*kept.tokens, 7)) is not None
+        await settled(cache)
+        with trio.fail_after(30):
+            offered = await desk.cache.call(OfferMemory())
+            assert offered.scratch_bytes == cache._job_memory.idle_bytes >= 3 * BLOCK * 16
+            won = await desk.cache.call(GiveBack(how="scratch", n_bytes=offered.scratch_bytes))
+            left = await desk.cache.call(OfferMemory())
+        assert won == offered.scratch_bytes
+        assert left == evolve(offered, scratch_bytes=0)
+        assert await desk.find((*kept.tokens, 7)) is not None
 
 
 async def test_a_state_that_is_being_brought_outlives_the_entries_that_it_comes_from() -> None:
