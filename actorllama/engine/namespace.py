@@ -18,8 +18,11 @@ def namespace_of(model: ModelFacts, context: ContextFacts, options: ContextOptio
 
     It covers the model file, the build of llama.cpp, KV types, layout, flash attention, and the environment
     variable that turns quantised KV (llama-notes 1.3). The number of sequences and their length are not part
-    of it: saved rows are cut out of a state and put together for any context.
+    of it: saved rows are cut out of a state and put together for any context. Nor is it their business that
+    llama.cpp lets a micro-batch have no more tokens than the whole context: a sequence that fits into the
+    context is cut into the same micro-batches as without that bound.
     """
+    widened = options.with_batch_for_sequences()
     facts = {
         "version": _VERSION,
         "model": model.fingerprint,
@@ -28,7 +31,7 @@ def namespace_of(model: ModelFacts, context: ContextFacts, options: ContextOptio
         "type_k": options.type_k,
         "type_v": options.type_v,
         "layout": context.layout,
-        "n_ubatch": context.n_ubatch,
+        "n_ubatch": min(widened.n_ubatch, widened.n_batch),
         "flash_attention": context.flash_attention,
         "rotation": os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
     }

@@ -334,7 +334,7 @@ async def test_saved_turns_say_what_people_call_them(tmp_path: Path) -> None:
             (await model.conversation().say(TOPICS[0], max_tokens=4)).resume_key,
             (await model.complete("Hello", max_tokens=4, keep=True)).resume_key,
         ]
-    files = DiskTier(tmp_path, limit_bytes=1 << 30)
+    files = DiskTier(tmp_path / "snapshots", limit_bytes=1 << 30)
     saved = [files.get(key or "") for key in keys]
     assert [one.label for one in saved if isinstance(one, Snapshot)] == [
         "demo: ada",

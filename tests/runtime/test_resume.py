@@ -103,6 +103,28 @@ async def test_it_goes_on_after_the_runtime_has_ended(tmp_path: Path) -> None:
     assert first.text + rest.text == whole.text
 
 
+@pytest.mark.parametrize(
+    ("saved_by", "resumed_by"),
+    [
+        ({"n_seq": 1, "ctx_per_seq": 128}, {"n_seq": 4, "ctx_per_seq": 512}),
+        ({"n_seq": 3, "ctx_per_seq": 512}, {"n_seq": 1, "ctx_per_seq": 64}),
+    ],
+)
+async def test_it_goes_on_in_a_context_of_another_size(
+    tmp_path: Path, saved_by: LoadOptions, resumed_by: LoadOptions
+) -> None:
+    """However small: that llama.cpp computes no more at once than a context holds changes no sequence."""
+    async with open_demo(tmp_path, **saved_by) as model:
+        whole = await model.complete("Once there was", max_tokens=40, **CHAIN)
+        first = await model.complete("Once there was", max_tokens=15, keep=True, **CHAIN)
+    assert first.resume_key is not None
+    async with open_demo(tmp_path, **resumed_by) as model:
+        rest = await model.resume(first.resume_key, max_tokens=25)
+
+    assert first.tokens + rest.tokens == whole.tokens
+    assert (rest.usage.n_cached, rest.usage.source) == (rest.usage.n_prompt - 1, "disk")
+
+
 async def test_two_turns_fork_from_one_key_and_another_seed_tells_another_story() -> None:
     async with open_demo() as model:
         first = await model.complete("Once there was", max_tokens=10, keep=True, temperature=1.5, seed=1)
