@@ -331,7 +331,7 @@ async def test_saved_turns_say_what_people_call_them(tmp_path: Path) -> None:
         keys = [
             (await chat.say(TOPICS[0], max_tokens=4)).resume_key,
             (await chat.fork().say(TOPICS[1], max_tokens=4)).resume_key,
-            (await model.conversation().say(TOPICS[0], max_tokens=4)).resume_key,
+            (await model.conversation().say(TOPICS[2], max_tokens=4)).resume_key,
             (await model.complete("Hello", max_tokens=4, keep=True)).resume_key,
         ]
     files = DiskTier(tmp_path / "snapshots", limit_bytes=1 << 30)
