@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from time import perf_counter
 
 import trio
 
-from actorllama.bench.decode_report import N_PROMPT, DecodeBenchOptions, DecodeReport, DecodeRound
+from actorllama.bench.bare_loop import BareLoop
+from actorllama.bench.decode_report import DecodeBenchOptions, DecodeReport, DecodeRound
+from actorllama.bench.decode_turns import prompt_of, turns_rate
 from actorllama.bench.facts import BenchStart, MeasuredModel
 from actorllama.bench.handlers import all_handlers
 from actorllama.bench.harness import CpuMeter
 from actorllama.config import Config
-from actorllama.engine import EngineHost, TurnResult
-from actorllama.native import Backend, ContextOptions, InferenceContext, ModelOptions, StepBatch
-from actorllama.runtime import Model, Runtime, open_runtime
+from actorllama.engine import EngineHost
+from actorllama.runtime import Model, open_runtime
 from actorllama.telemetry import Bus
 
 __all__ = ["run_decode_bench"]
@@ -46,9 +46,9 @@ async def run_decode_bench(
         )
         for index in range(options.n_other_models):
             other = await rt.load(f"other{index}", options.model, n_seq=2, ctx_per_seq=256)
-            await other.complete(list(_prompt(0)), max_tokens=4)
+            await other.complete(list(prompt_of(0)), max_tokens=4)
         host = await rt.host()
-        bare = await trio.to_thread.run_sync(_Bare.open, rt, options)
+        bare = await trio.to_thread.run_sync(BareLoop.open, rt, options)
         try:
             rounds, handlers = await _rounds(
                 options, model, bare, host, bus, on_progress, cpu=cpu, bare_cpu=bare_cpu
@@ -68,7 +68,7 @@ async def run_decode_bench(
 async def _rounds(
     options: DecodeBenchOptions,
     model: Model,
-    bare: _Bare,
+    bare: BareLoop,
     host: EngineHost,
     bus: Bus,
     on_progress: Callable[[str], None],
@@ -89,7 +89,7 @@ async def _rounds(
         is_told_first = options.has_telemetry and index % 2 == 1  # neither side is always the later one
         if is_told_first:
             told_rate, handlers = await _told_rate(options, model, index, bus)
-        runtime_rate = await _runtime_rate(options, model, index, cpu)
+        runtime_rate = await turns_rate(options, model, index, cpu)
         if options.has_telemetry and not is_told_first:
             told_rate, handlers = await _told_rate(options, model, index, bus)
         after = await bare_rate_now()
@@ -115,83 +115,4 @@ async def _told_rate(
     options: DecodeBenchOptions, model: Model, index: int, bus: Bus
 ) -> tuple[float, tuple[str, ...]]:
     with all_handlers(bus) as handlers:
-        return await _runtime_rate(options, model, index, CpuMeter()), handlers
-
-
-async def _runtime_rate(options: DecodeBenchOptions, model: Model, index: int, cpu: CpuMeter) -> float:
-    results: list[TurnResult] = []
-
-    async def take(number: int) -> None:
-        prompt = list(_prompt(number))
-        seed = 1000 * index + number
-        n = options.n_tokens + 1
-        if not options.is_streamed:
-            results.append(await model.complete(prompt, max_tokens=n, seed=seed))
-            return
-        async with model.stream(prompt, max_tokens=n, seed=seed) as turn:
-            async for _piece in turn:
-                pass
-        results.append(turn.result)
-
-    with cpu.measuring():
-        async with trio.open_nursery() as nursery:
-            for number in range(options.n_seq):
-                nursery.start_soon(take, number)
-    cpu.add(sum(result.usage.n_generated for result in results))
-    first_s = min(result.timings.first_token_s for result in results)
-    last_s = max(result.timings.total_s for result in results)
-    return sum(result.usage.n_generated - 1 for result in results) / (last_s - first_s)
-
-
-def _prompt(number: int) -> range:
-    return range(3 + number % 64, 3 + number % 64 + N_PROMPT)
-
-
-class _Bare:
-    """A second context on the same file, for the loop that does nothing but decode."""
-
-    def __init__(
-        self, context: InferenceContext, options: DecodeBenchOptions, close: Callable[[], None]
-    ) -> None:
-        self._context = context
-        self._options = options
-        self.close = close
-
-    @classmethod
-    def open(cls, rt: Runtime, options: DecodeBenchOptions) -> _Bare:
-        backend: Backend = rt.backend
-        model = backend.load(options.model, ModelOptions(), lambda _fraction: True)
-        context = model.open_context(
-            ContextOptions(n_seq=options.n_seq, ctx_per_seq=options.ctx_per_seq, n_threads=options.n_threads)
-        )
-
-        def close() -> None:
-            context.close()
-            model.close()
-
-        return cls(context, options, close)
-
-    def rate(self) -> float:
-        """Run the loop on the calling thread; tokens per second."""
-        n, context = self._options.n_seq, self._context
-        for seq_id in range(n):
-            context.clear_sequence(seq_id)
-            context.decode(
-                StepBatch(
-                    tokens=_prompt(seq_id),
-                    positions=range(N_PROMPT),
-                    seq_ids=[seq_id] * N_PROMPT,
-                    outputs=[N_PROMPT - 1],
-                )
-            )
-        began = perf_counter()
-        for step in range(self._options.n_tokens):
-            context.decode(
-                StepBatch(
-                    tokens=[3 + step % 128] * n,
-                    positions=[N_PROMPT + step] * n,
-                    seq_ids=range(n),
-                    outputs=range(n),
-                )
-            )
-        return n * self._options.n_tokens / (perf_counter() - began)
+        return await turns_rate(options, model, index, CpuMeter()), handlers

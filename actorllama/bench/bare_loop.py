@@ -1,0 +1,82 @@
+"""The bare ``llama_decode`` loop that decoding is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+from actorllama.bench.decode_report import N_PROMPT, DecodeBenchOptions
+from actorllama.bench.decode_turns import prompt_of
+from actorllama.engine import StepProbe
+from actorllama.native import Backend, ContextOptions, InferenceContext, ModelOptions, StepBatch
+from actorllama.runtime import Runtime
+
+__all__ = ["BareLoop"]
+
+
+class BareLoop:
+    """A second context on the same file, for the loop that does nothing but decode.
+
+    Owner: the thread that computes (`EngineHost.run`).
+    """
+
+    def __init__(
+        self, context: InferenceContext, options: DecodeBenchOptions, close: Callable[[], None]
+    ) -> None:
+        """Run on this context; ``open`` makes one."""
+        self._context = context
+        self._options = options
+        self.close = close
+
+    @classmethod
+    def open(cls, rt: Runtime, options: DecodeBenchOptions) -> BareLoop:
+        """Load the model once more, beside the runtime's.
+
+        Raises:
+            ModelLoadError: It cannot be loaded.
+        """
+        backend: Backend = rt.backend
+        model = backend.load(options.model, ModelOptions(), lambda _fraction: True)
+        context = model.open_context(
+            ContextOptions(n_seq=options.n_seq, ctx_per_seq=options.ctx_per_seq, n_threads=options.n_threads)
+        )
+
+        def close() -> None:
+            context.close()
+            model.close()
+
+        return cls(context, options, close)
+
+    def rate(self, probe: StepProbe | None = None) -> float:
+        """Run the loop on the calling thread; tokens per second. ``probe`` is told where each step is."""
+        n, context = self._options.n_seq, self._context
+        for seq_id in range(n):
+            context.clear_sequence(seq_id)
+            context.decode(
+                StepBatch(
+                    tokens=prompt_of(seq_id),
+                    positions=range(N_PROMPT),
+                    seq_ids=[seq_id] * N_PROMPT,
+                    outputs=[N_PROMPT - 1],
+                )
+            )
+        began = perf_counter()
+        for step in range(self._options.n_tokens):
+            self._step(step, probe)
+        return n * self._options.n_tokens / (perf_counter() - began)
+
+    def _step(self, step: int, probe: StepProbe | None) -> None:
+        n = self._options.n_seq
+        batch = StepBatch(
+            tokens=[3 + step % 128] * n,
+            positions=[N_PROMPT + step] * n,
+            seq_ids=range(n),
+            outputs=range(n),
+        )
+        if probe is None:
+            self._context.decode(batch)
+            return
+        probe("plan")
+        probe("decode")
+        self._context.decode(batch)
+        probe("between")
