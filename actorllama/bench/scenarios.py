@@ -87,6 +87,18 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         about="The kernel against bare trio. Takes 10 s.",
         options={"messages": 2000, "alive": 10_000, "rounds": 7},
     ),
+    Scenario(
+        name="peers-15m",
+        bench="peers",
+        about="actorllama beside llama-server and llama-cpp-python, the 15m shape. Takes 8 minutes.",
+        options={"shape": "15m", "side_by_side": (1, 4, 8, 16), "rounds": 5, "turns": 6, "system": 512},
+    ),
+    Scenario(
+        name="peers-full",
+        bench="peers",
+        about="The same with 20 turns behind a system prompt of 2k tokens. Takes 30 minutes.",
+        options={"shape": "15m", "rounds": 15, "turns": 20, "system": 2048, "crowd_rounds": 8},
+    ),
 )
 """Those that come with the package; each is a file in ``config/bench``."""
 

@@ -11,7 +11,7 @@ from actorllama.cli.examples import examples
 
 __all__ = ["BENCHES", "command"]
 
-BENCHES: Final = ("decode", "warm", "conversation", "codec", "eviction", "actors", "exactness")
+BENCHES: Final = ("decode", "warm", "conversation", "codec", "eviction", "actors", "exactness", "peers")
 """In the order of the help; each has its command in a module ``bench_<name>``."""
 
 

@@ -50,6 +50,12 @@ QUICK: dict[str, tuple[str, ...]] = {
     "eviction": ("--requests", "40", "--fraction", "0.2", "--policy", "lru"),
     "actors": ("--messages", "5", "--spawned", "2", "--restarts", "2", "--alive", "5", "--rounds", "1"),
     "exactness": ("-m", "demo", "--threads", "1", "--at", "64", "--tokens", "4", "--rounds", "1"),
+    "peers": (
+        *("-m", "demo", "--threads", "1", "--contestant", "actorllama-embedded", "--load", "memory"),
+        *("--memory", "1", "--memory-prompt", "16", "--reply", "4", "--opening", "16", "--system", "16"),
+        *("--restart-prompt", "16", "--turn-prompt", "16", "--turn-reply", "4", "--rounds", "1"),
+        *("--turns", "1"),
+    ),
 }
 NEEDS_NO_MODEL = {"eviction", "actors"}
 MAKES_TOKENS = {"decode", "conversation"}

@@ -50,7 +50,8 @@ class Bar:
         low, high = self.figure.quartiles
         bound = f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
         spread = "" if len(self.figure.values) == 1 else f" (half of the rounds {low:.2f} to {high:.2f})"
-        return f"  {'met   ' if self.is_met else 'missed'} {self.figure.median:8.2f}{spread}, {bound}: {self.what}"
+        verdict = "met   " if self.is_met else "missed"
+        return f"  {verdict} {self.figure.median:8.2f}{spread}, {bound}: {self.what}"
 
 
 def bars_of(parts: Iterable[Part]) -> tuple[Bar, ...]:
@@ -73,7 +74,7 @@ def bars_of(parts: Iterable[Part]) -> tuple[Bar, ...]:
 
 def _of_turns(part: Part) -> list[Bar]:
     ratio = speed_ratio(part, _OURS, _SERVER)
-    is_held = part.case.split(" ", maxsplit=1)[0] in ("8", "16")
+    is_held = part.case.split(" ", maxsplit=1)[0] in {"8", "16"}
     if ratio is None or not is_held:
         return []
     return [Bar(what=f"tokens/s over llama-server's, {part.case}", figure=ratio, least=1.0)]
@@ -98,7 +99,9 @@ def _of_restart(part: Part) -> list[Bar]:
         return []
     cold_s = median(side.cold_first_token_s)
     ratio = Spread.of([cold_s / first_s for first_s in figures.first_token_s])
-    return [Bar(what=f"first token cold over first token after a restart, {part.case}", figure=ratio, least=50)]
+    return [
+        Bar(what=f"first token cold over first token after a restart, {part.case}", figure=ratio, least=50)
+    ]
 
 
 def _of_memory(part: Part) -> list[Bar]:

@@ -28,7 +28,7 @@ class Setup:
     """A directory of this contestant: its log, and all that it saves."""
     n_banned: int = 0
     """Tokens 128 to 127 + n_banned are never chosen: in a random model they are bytes of no character, which
-    some contestants hold back, and then leave out of what they tell. Ends of a reply are never chosen either."""
+    some hold back, and then leave out of what they tell. Ends of a reply are never chosen either."""
     library: Path | None = None
     """The directory of the libllama that contestants in Python load; ``None``: their own."""
 

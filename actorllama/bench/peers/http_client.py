@@ -52,7 +52,7 @@ class Answer:
                 head += data
                 if b"\r\n\r\n" not in head:
                     continue
-                lines, _, data = head.partition(b"\r\n\r\n")  # noqa: PLW2901 - what is left of it
+                lines, _, data = head.partition(b"\r\n\r\n")
                 is_in_body, is_chunked = True, b"transfer-encoding: chunked" in lines.lower()
             payload = chunks.payload_of(data) if is_chunked else data
             if payload:

@@ -1,7 +1,7 @@
-"""llama-cpp-python's ``Llama`` with its RAM cache: ``python llama_child.py ORDER``, told what to do by lines.
+"""llama-cpp-python's ``Llama`` with its RAM cache, told what to do by lines: ``python llama_child.py ORDER``.
 
-It stands alone (the standard library, numpy and llama-cpp-python), so that it runs in any interpreter that has
-them: it belongs to the peer and not to actorllama.
+It stands alone (the standard library and llama-cpp-python), so that it runs in any interpreter that has them:
+it belongs to the peer and not to actorllama.
 """
 
 from __future__ import annotations
@@ -23,9 +23,21 @@ class _Scores(Protocol):
     def __setitem__(self, at: Sequence[int], value: float) -> None: ...
 
 
+class _Generate(Protocol):
+    def __call__(self, *given: object, **options: object) -> Iterator[int]: ...
+
+
+class _MakeLlama(Protocol):
+    def __call__(self, **options: object) -> _Llama: ...
+
+
+class _MakeCache(Protocol):
+    def __call__(self, *, capacity_bytes: object) -> _Cache: ...
+
+
 class _Llama(Protocol):
     eval: Callable[[Sequence[int]], None]
-    generate: Callable[..., Iterator[int]]
+    generate: _Generate
 
     def create_completion(self, prompt: list[int], **options: object) -> Iterator[object]: ...
 
@@ -39,8 +51,8 @@ class _Cache(Protocol):
 
 
 class _Module(Protocol):
-    Llama: Callable[..., _Llama]
-    LlamaRAMCache: Callable[..., _Cache]
+    Llama: _MakeLlama
+    LlamaRAMCache: _MakeCache
     LogitsProcessorList: Callable[[list[object]], object]
 
 

@@ -73,7 +73,8 @@ async def crowd(
 ) -> Part:
     """Hold more conversations than there are slots: as many turns at a time as slots, in a circle.
 
-    The round in which they begin does not count: what is measured is coming back.
+    The round in which they begin does not count: what is measured is coming back. Whether what has no slot
+    fits into the RAM cache is the setup's to say.
     """
     n, n_slots = options.n_crowd, options.n_crowd_slots
     own = evolve(setup, n_slots=n_slots, ctx_per_slot=options.crowd_cells)
@@ -84,13 +85,14 @@ async def crowd(
         await talks.run(sides, n_rounds=options.n_crowd_rounds, first_counted=1)
         for side in sides:
             await side.look()
-    note(f"crowd: {n} conversations, {n_slots} slots")
+    case = f"{n} conversations, {n_slots} slots, RAM cache of {setup.ram_cache_bytes >> 20} MB"
+    note(f"crowd: {case}")
     checked = range(min(options.n_checked, n))
     for side in sides:
         talk = {number: talks.of(side).get(number, []) for number in checked}
         await compare_with_unbroken(side, entries, own, talk, first=1)
     note("crowd: compared with unbroken conversations")
-    return Part(load="crowd", case=f"{n} conversations, {n_slots} slots", sides=sides)
+    return Part(load="crowd", case=case, sides=sides)
 
 
 async def memory(

@@ -66,6 +66,8 @@ class PeersOptions:
     n_crowd_slots: int = 4
     n_crowd_opening: int = 1024
     n_crowd_rounds: int = 3
+    tight_cache_bytes: int = 24 << 20
+    """Budget of the RAM cache in a second run of the crowd, so small that not all of it fits."""
     n_restarted: int = 3
     n_restart_prompt: int = 3840
     n_memory: int = 8
@@ -92,13 +94,16 @@ class PeersOptions:
             ("crowd-rounds", self.n_crowd_rounds, 1000),
             ("restarted", self.n_restarted, 64),
             ("restart-prompt", self.n_restart_prompt, 1 << 20),
+            ("memory", self.n_memory, 128),
+            ("memory-prompt", self.n_memory_prompt, 1 << 20),
             ("ram-cache-mb", self.ram_cache_bytes >> 20, 1 << 20),
+            ("tight-cache-mb", self.tight_cache_bytes >> 20, 1 << 20),
         )
         for field, value, high in bounds:
             if not 1 <= value <= high:
                 raise RequestError(field=field, value=value, reason=f"must be 1 to {high}")
         if self.n_crowd_rounds < 2:
-            raise RequestError(field="crowd-rounds", value=self.n_crowd_rounds, reason="2 at least: all come back")
+            raise RequestError(field="crowd-rounds", value=self.n_crowd_rounds, reason="must be 2 at least")
         self._check_lengths()
         self._check_paths()
 

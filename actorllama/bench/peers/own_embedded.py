@@ -46,7 +46,13 @@ async def _do(own: OwnRuntime, order: dict[str, object]) -> None:
     except ActorLlamaError as exc:
         _tell(order, error=str(exc))
         return
-    _tell(order, arrivals=arrivals, reply=result.tokens, n_computed=result.usage.n_prefilled, key=result.resume_key)
+    _tell(
+        order,
+        arrivals=arrivals,
+        reply=result.tokens,
+        n_computed=result.usage.n_prefilled,
+        key=result.resume_key,
+    )
 
 
 def _tell(order: dict[str, object], **answer: object) -> None:

@@ -66,7 +66,12 @@ async def _complete(own: OwnRuntime, client: trio.SocketStream, asked: dict[str,
     async def tell(_time_s: float, piece: TextPiece) -> None:
         nonlocal n_told
         n_told += piece.n_tokens
-        event = {"content": piece.text, "tokens": [], "stop": False, "tokens_predicted": n_told}
+        event: dict[str, object] = {
+            "content": piece.text,
+            "tokens": [],
+            "stop": False,
+            "tokens_predicted": n_told,
+        }
         await client.send_all(b"data: %s\n\n" % json.dumps(event).encode())
 
     await client.send_all(_STREAM)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -42,7 +42,7 @@ class PeerProcess:
         self._log_begins = log.stat().st_size if log.exists() else 0
         leashed = [sys.executable, "-S", "-E", str(_LEASH), str(os.getpid()), *command]
         with log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - the user's own programs
+            self._process = subprocess.Popen(
                 leashed,
                 stdin=subprocess.PIPE if has_pipes else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if has_pipes else output,
@@ -68,34 +68,38 @@ class PeerProcess:
             EngineError: It has ended; the message has its last words.
         """
         if self._process.poll() is not None:
-            raise EngineError(f"{self.last_words()} It ended with {self._process.returncode}; see {self._log}.")
+            code, words = self._process.returncode, self.last_words()
+            raise EngineError(f"It ended with {code}, saying: {words or 'nothing'}. See {self._log}.")
 
     def last_words(self) -> str:
         """Give the end of what it wrote since it began, in one line."""
         written = self._log.read_bytes()[self._log_begins :].decode(errors="replace")
         return " ".join(written[-_N_LAST_CHARS:].split())
 
+    async def wait(self) -> None:
+        """Wait until it has ended."""
+        await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+
     async def stop(self) -> None:
         """End it politely; by force after half a minute, or when this is cancelled."""
         try:
             if self._process.poll() is None:
-                os.killpg(self.pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGTERM)
             with trio.move_on_after(_GRACE_S):
-                await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+                await self.wait()
         finally:
             self.kill()
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(partial(self._process.wait))
+                await trio.to_thread.run_sync(self._process.wait)
                 for stream in self.pipes or ():
                     await stream.aclose()
 
     def kill(self) -> None:
         """End it and whatever it started, at once."""
         if self._process.returncode is None:
-            try:
+            with suppress(ProcessLookupError):  # it was quicker
                 os.killpg(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it was quicker
 
 
 def _stream_of(pipe: IO[bytes]) -> trio.lowlevel.FdStream:

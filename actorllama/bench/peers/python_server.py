@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-
 from actorllama.bench.peers.contestant import Ask, Setup, Taken
 from actorllama.bench.peers.http_client import Answer, free_port, post
 from actorllama.bench.peers.llama_server import wait_until_it_answers

@@ -7,8 +7,10 @@ from typing import Final
 
 from attrs import frozen
 
+from actorllama.bench.chart import Chart
 from actorllama.bench.facts import BenchFacts, plain_options
 from actorllama.bench.peers.bars import Bar, bars_of
+from actorllama.bench.peers.drawing import peers_chart
 from actorllama.bench.peers.figures import percentiles, side_figures, side_json
 from actorllama.bench.peers.loads import Part
 from actorllama.bench.peers.options import PeersOptions
@@ -19,7 +21,7 @@ __all__ = ["NOT_SHOWN", "PeersReport"]
 
 NOT_SHOWN: Final = (
     "Not shown: GPUs, quality, other machines, networks. Random weights, so no reply means anything.",
-    "llama-cpp-python takes one turn at a time and in one context: its first tokens wait for each other's turns.",
+    "llama-cpp-python takes one turn at a time, in one context: first tokens wait for the turns of others.",
     "Times between tokens are those of text: what comes together counts as 0 apart.",
     "A continuation that differs from the unbroken run is a fault only where a contestant promises equality.",
 )
@@ -52,6 +54,10 @@ class PeersReport:
         return frozenset(
             side.library.digest for part in self.parts for side in part.sides if side.library is not None
         )
+
+    def chart(self) -> Chart:
+        """Show speeds and first tokens by turns side by side, and first tokens in the other loads."""
+        return peers_chart(self.options.label, self.parts, self.facts.footnote())
 
     def to_json(self) -> dict[str, object]:
         """Give the report as plain values."""
@@ -114,7 +120,9 @@ def _cells(side: Side) -> Sequence[str]:
     return (
         "-" if first is None else f"{1000 * first['p50']:.1f}",
         "-" if first is None else f"{1000 * first['p95']:.1f}",
-        f"{1000 * sorted(figures.per_token_s)[len(figures.per_token_s) // 2]:.2f}" if figures.per_token_s else "-",
+        f"{1000 * sorted(figures.per_token_s)[len(figures.per_token_s) // 2]:.2f}"
+        if figures.per_token_s
+        else "-",
         "-" if gap is None else f"{1000 * gap['p99']:.1f}",
         f"{speed:.0f}",
         f"{1000 * side.cpu_s / figures.n_tokens:.2f}" if side.cpu_s else "-",

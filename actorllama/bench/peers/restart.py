@@ -1,4 +1,4 @@
-"""The load of a restart: long conversations, a new process in the middle, and prompts that nobody has seen."""
+"""The load of a restart: long conversations, a new process in the middle, and prompts that are new."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def restart(
     """Take one turn of each conversation, end the process, start it anew, and go on with all of them.
 
     One contestant after the other, one turn at a time. There is a slot for each conversation, and one for
-    the prompts that nobody has seen: they are as long as the conversations, and give the time to compare with.
+    the prompts that are new: they are as long as the conversations, and give the time to compare with.
     """
     n = options.n_restarted
     own = evolve(setup, n_slots=n + 1, ctx_per_slot=options.restart_cells)
@@ -79,4 +79,3 @@ async def _go_on(side: Side, options: PeersOptions, talk: Talk) -> None:
             slot=options.n_restarted,
         )
         side.cold_first_token_s.append((await side.take(ask)).first_token_s)
-

@@ -26,11 +26,11 @@ _LLAMA_CHILD: Final = Path(__file__).with_name("llama_child.py")
 _PROBE_TIMEOUT_S: Final = 60.0
 
 _ABOUT: Final = {
-    "actorllama": "behind a plain trio service, HTTP and server-sent events; every turn kept in RAM and on disk",
+    "actorllama": "behind a plain trio service, server-sent events; every turn kept in RAM and on disk",
     "actorllama-embedded": "in a program's own process, no transport; every turn kept in RAM and on disk",
-    "llama-server": "HTTP and server-sent events; its prompt cache in RAM; slots saved by its API for a restart",
-    "llama-cpp-python": "Llama with LlamaRAMCache, in a program's own process, no transport; one turn at a time",
-    "llama-cpp-python-server": "HTTP and server-sent events, RAM cache; text in and out; one turn at a time",
+    "llama-server": "server-sent events; its prompt cache in RAM; slots saved by its API for a restart",
+    "llama-cpp-python": "Llama with LlamaRAMCache in a program's own process; one turn at a time",
+    "llama-cpp-python-server": "server-sent events; its RAM cache; text in and out; one turn at a time",
 }
 
 
@@ -70,7 +70,7 @@ def find_peers(options: PeersOptions) -> Roster:
     reasons: dict[str, str] = {}
     if server is None:
         reasons["llama-server"] = (
-            "not found: build it from llama-cpp-python's own source (docs/peers.md), then give --llama-server PATH"
+            "not found: build it from llama-cpp-python's own source (docs/peers.md), give --llama-server PATH"
         )
     else:
         program = server.absolute()
@@ -129,7 +129,7 @@ def _python_lacks(python: Path, name: str, *, is_random: bool) -> str | None:
         lacking = [module for module in needed if importlib.util.find_spec(module) is None]
     else:
         code = f"import importlib.util as u; print(*[m for m in {needed!r} if u.find_spec(m) is None])"
-        done = subprocess.run(  # noqa: S603 - the interpreter that the user has named
+        done = subprocess.run(
             [str(python), "-c", code], capture_output=True, text=True, check=False, timeout=_PROBE_TIMEOUT_S
         )
         lacking = done.stdout.split() if done.returncode == 0 else ["python"]

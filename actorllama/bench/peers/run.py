@@ -13,6 +13,8 @@ from actorllama.bench.peers import loads
 from actorllama.bench.peers.contestant import Setup
 from actorllama.bench.peers.loads import Part
 from actorllama.bench.peers.options import PeersOptions
+from actorllama.bench.peers.own_build import build_of
+from actorllama.bench.peers.own_peer import python_environment
 from actorllama.bench.peers.report import PeersReport
 from actorllama.bench.peers.restart import restart
 from actorllama.bench.peers.roster import find_peers
@@ -57,9 +59,12 @@ async def run_peers_bench(
                     parts.append(await loads.conversations(options, entries, own, on_progress))
                 case "crowd":
                     parts.append(await loads.crowd(options, entries, own, on_progress))
+                    tight = evolve(own, root=setup.root / "tight", ram_cache_bytes=options.tight_cache_bytes)
+                    parts.append(await loads.crowd(options, entries, tight, on_progress))
                 case "restart":
                     parts.append(await restart(options, entries, own, on_progress))
                 case "memory":
                     parts.append(await loads.memory(options, entries, own, on_progress))
-    facts = began.facts(model=MeasuredModel.of(options.model, options.label))
+    build = await build_of(python_environment(setup)) if entries else None
+    facts = began.facts(build=build, model=MeasuredModel.of(options.model, options.label))
     return PeersReport(options=options, facts=facts, roster=roster, parts=tuple(parts))
