@@ -8,7 +8,8 @@ decoding against a bare ``llama_decode`` loop. ``exactness.py``: what ``exact`` 
 ``warm.py``: time to the first token by where a prefix is. ``conversation.py``: what conversations that begin
 alike write and compute. ``codec.py``: what a codec saves, costs and spoils on a model's own states.
 ``eviction.py``: policies on a trace (``block_trace.py``, ``synthetic_traces.py``), beside bounds
-(``clairvoyant.py``); it counts and takes no time. ``actors.py``: the kernel against bare trio.
+(``clairvoyant.py``); it counts and takes no time. ``actors.py``: the kernel against bare trio. ``peers``:
+other programs that run llama.cpp, under the same loads. ``scaling``: cost against size, with exponents.
 
 **Who owns it and what always holds.** A bench opens what it measures and closes it. The two sides of
 a ratio run in one process, in alternating order, after a warm-up; medians are quoted, spread is shown.

@@ -30,7 +30,7 @@ from actorllama.actors import (
     open_system,
 )
 
-__all__ = ["PAIRS", "Pair"]
+__all__ = ["PAIRS", "Echo", "Pair", "Ping", "actor_bytes", "task_bytes"]
 
 _N_MEMBERS = 100
 _CAPACITY = 64

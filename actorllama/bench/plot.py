@@ -21,6 +21,7 @@ _WIDTH_IN: Final = 6.0
 _HEIGHT_IN: Final = 4.2
 _DPI: Final = 120
 _N_ACROSS: Final = 2
+_N_TICKS: Final = 9
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's, which can be told apart by people who see colours otherwise."""
 _MARKERS: Final = "os^Dvpx"
@@ -89,6 +90,11 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     if panel.names:
         axes.set_xticks(range(len(panel.names)), panel.names, rotation=20, ha="right", fontsize=8)
         axes.set_xlim(-0.5, len(panel.names) - 0.5)
+    sizes = sorted({x for series in panel.series for x in series.x})
+    if panel.x_scale == "log" and len(sizes) <= _N_TICKS:
+        # What was measured, and not the powers of ten between them.
+        axes.set_xticks(sizes, [f"{size:,.6g}" for size in sizes])
+        axes.set_xticks([], minor=True)
     if panel.y_scale == "linear":
         axes.set_ylim(bottom=0)
     axes.tick_params(labelsize=8)

@@ -88,6 +88,12 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         options={"messages": 2000, "alive": 10_000, "rounds": 7},
     ),
     Scenario(
+        name="scaling",
+        bench="scaling",
+        about="Costs against sequences, context, conversations and actors. Takes 2 minutes.",
+        options={"shape": "15m", "rounds": 3, "tolerance": 0.2},
+    ),
+    Scenario(
         name="peers-15m",
         bench="peers",
         about="actorllama beside llama-server and llama-cpp-python, the 15m shape. Takes 8 minutes.",

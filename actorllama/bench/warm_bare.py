@@ -29,6 +29,7 @@ class WarmBare:
         self._native = native
         self._context = context
         self._host = host
+        self._touched = memoryview(b"")
 
     @classmethod
     async def open(cls, rt: Runtime, path: Path, options: ContextOptions) -> WarmBare:
@@ -89,6 +90,33 @@ class WarmBare:
         def work() -> memoryview:
             buffer = memoryview(bytearray(self._context.state_bytes(0)))
             return buffer[: self._context.get_state(0, buffer)]
+
+        return await self._run(work)
+
+    async def three_costs_s(self, *, n_cells: int, n_tokens: int) -> tuple[float, float, float]:
+        """Save the first ``n_cells`` cells, put them back, decode behind them token by token.
+
+        Returns:
+            Seconds of decoding all ``n_tokens``, of ``set_state``, of ``get_state`` into pages that were
+            touched before (from the second call on).
+        """
+
+        def work() -> tuple[float, float, float]:
+            context = self._context
+            context.rollback(0, n_cells)
+            n_bytes = context.state_bytes(0)
+            if len(self._touched) < n_bytes:
+                self._touched = memoryview(bytearray(n_bytes))
+            began_s = perf_counter()
+            state = self._touched[: context.get_state(0, self._touched)]
+            saved_s = perf_counter()
+            context.clear_sequence(0)
+            cleared_s = perf_counter()
+            context.set_state(0, state, n_cells=n_cells)
+            restored_s = perf_counter()
+            for number in range(n_tokens):
+                self._decode((3 + number % 64,), at=n_cells + number)
+            return perf_counter() - restored_s, restored_s - cleared_s, saved_s - began_s
 
         return await self._run(work)
 

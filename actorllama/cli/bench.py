@@ -11,7 +11,10 @@ from actorllama.cli.examples import examples
 
 __all__ = ["BENCHES", "command"]
 
-BENCHES: Final = ("decode", "warm", "conversation", "codec", "eviction", "actors", "exactness", "peers")
+BENCHES: Final = (
+    *("decode", "warm", "conversation", "codec", "eviction", "actors", "exactness"),
+    *("scaling", "peers"),
+)
 """In the order of the help; each has its command in a module ``bench_<name>``."""
 
 

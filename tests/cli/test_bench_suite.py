@@ -49,16 +49,27 @@ QUICK: dict[str, tuple[str, ...]] = {
     "codec": ("demo", "--tokens", "64", "--boundaries", "1", "--positions", "8"),
     "eviction": ("--requests", "40", "--fraction", "0.2", "--policy", "lru"),
     "actors": ("--messages", "5", "--spawned", "2", "--restarts", "2", "--alive", "5", "--rounds", "1"),
+    "scaling": ("sequences", "-m", "demo", "--threads", "1", "--quick", "--rounds", "1"),
     "exactness": ("-m", "demo", "--threads", "1", "--at", "64", "--tokens", "4", "--rounds", "1"),
     "peers": (
         *("-m", "demo", "--threads", "1", "--contestant", "actorllama-embedded", "--load", "memory"),
         *("--memory", "1", "--memory-prompt", "16", "--reply", "4", "--opening", "16", "--system", "16"),
-        *("--restart-prompt", "16", "--turn-prompt", "16", "--turn-reply", "4", "--rounds", "1"),
-        *("--turns", "1"),
+        *(
+            "--restart-prompt",
+            "16",
+            "--turn-prompt",
+            "16",
+            "--turn-reply",
+            "4",
+            "--rounds",
+            "1",
+            "--turns",
+            "1",
+        ),
     ),
 }
 NEEDS_NO_MODEL = {"eviction", "actors"}
-MAKES_TOKENS = {"decode", "conversation"}
+MAKES_TOKENS = {"decode", "conversation", "scaling"}
 
 
 def test_every_bench_is_asked() -> None:
@@ -141,6 +152,15 @@ def test_a_scenario_that_does_not_fit_is_told_with_key_and_file(
 
 def test_a_picture_that_cannot_be_drawn_is_told_before_anything_is_measured(invoke: Invoke) -> None:
     done = invoke("bench", "eviction", "--plot", "a.txt")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("weights",), ("actors", "--rounds", "0"), ("actors", "--tolerance", "-1"), ("--tolerance", "nan")],
+)
+def test_what_cannot_grow_is_refused(invoke: Invoke, arguments: tuple[str, ...]) -> None:
+    done = invoke("bench", "scaling", *arguments)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
 
 

@@ -20,6 +20,8 @@ TOO_LONG = (
     "bench exactness\n",
     "bench actors\n",
     "bench actors --json",
+    "bench scaling --plot",
+    "bench scaling sequences",
     "bench warm --shape",
     "bench warm\n",
     "bench conversation --shape",
