@@ -27,11 +27,9 @@ def surroundings(folder: Path) -> dict[str, str]:
     """A reader's: the commands of this environment, a home of their own, one thread for llama.cpp."""
     home = folder / "home"
     home.mkdir()
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("ACTORLLAMA_", "XDG_", "PYTEST_"))
-    }
+    # Compiled modules may be kept: a page starts many processes, and CI forbids it to all others.
+    forgotten = ("ACTORLLAMA_", "XDG_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(forgotten)}
     return {
         **kept,
         "ACTORLLAMA_CONTEXT_N_THREADS": "1",
