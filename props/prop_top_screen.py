@@ -20,6 +20,7 @@ KEYS = st.sampled_from(
         *("models", "cache", "events", "pressure", "ram", "disk", "counts", "metadata", "measurements"),
         *("model", "phase", "time_s", "n_starts", "n_seq", "n_prompt", "n_cached", "used_bytes", "n_decoded"),
         *("level", "event", "domain", "last_hit_tokens", "n_pending", "tokens_per_s", "started_at_s"),
+        *("step", "won_bytes"),
     ]
 )
 ANYTHING = st.recursive(

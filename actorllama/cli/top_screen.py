@@ -113,7 +113,13 @@ def _pressure_lines(pressure: object) -> Iterable[tuple[str, str]]:
         is_over = _word(fact.get("event")).endswith("ended")
         state = "relieved" if is_over else "SHORT OF MEMORY"
         used = f"{size_of(_count(measured, 'used_bytes'))} of {size_of(_count(measured, 'limit_bytes'))}"
-        yield _word(about.get("domain")), f"{state} since {_moment(fact)}, {used} then"
+        rung = "" if is_over or fact.get("step") is None else f", at {_word(fact.get('step'))}"
+        won = _part(fact.get("won_bytes"))
+        brought = ", ".join(f"{_word(step)} {size_of(_count(won, step))}" for step in won)
+        yield (
+            _word(about.get("domain")),
+            f"{state} since {_moment(fact)}, {used} then{rung}{', won ' if brought else ''}{brought}",
+        )
 
 
 def _event_line(event: Said) -> str:

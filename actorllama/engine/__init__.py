@@ -59,6 +59,7 @@ from actorllama.engine.observe_options import ObserveOptions
 from actorllama.engine.options import EngineOptions
 from actorllama.engine.pressure_actor import PressureActor
 from actorllama.engine.pressure_options import PressureOptions
+from actorllama.engine.pressure_view import DomainView, ShowPressure
 from actorllama.engine.reports import FinishReason, LoopStatistics, TokenLogprob
 from actorllama.engine.request import TurnRequest, check_request
 from actorllama.engine.result import Timings, TurnResult, Usage
@@ -77,6 +78,7 @@ __all__ = [
     "ChatTemplate",
     "Check",
     "Describe",
+    "DomainView",
     "EngineHost",
     "EngineOptions",
     "Exactness",
@@ -101,6 +103,7 @@ __all__ = [
     "PressureOptions",
     "ReadCacheStatistics",
     "RestoredState",
+    "ShowPressure",
     "StepPart",
     "StepProbe",
     "TakeTurn",

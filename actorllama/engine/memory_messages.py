@@ -8,6 +8,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from actorllama.actors import Call
+from actorllama.engine.pressure_view import ShowPressure
 from actorllama.native.memory import MemoryDomain, MemoryReading
 from actorllama.native.memory_devices import BufferSize
 
@@ -145,4 +146,4 @@ class WhyGone(Call["str | None"]):
     model: str
 
 
-PressureCall: TypeAlias = AskRoom | ReadMemory | WhyGone
+PressureCall: TypeAlias = AskRoom | ReadMemory | ShowPressure | WhyGone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias, assert_never
@@ -50,6 +51,7 @@ from actorllama.engine.pressure_plan import (
     fold_outcome,
     plan_pressure,
 )
+from actorllama.engine.pressure_view import ShowPressure, view_of
 from actorllama.errors import ActorError
 from actorllama.native import Backend
 from actorllama.native.memory import MemoryDomain, MemoryReading, MemorySource, SourceReport
@@ -109,6 +111,7 @@ class PressureActor(Server[PressureCall, None, PressureNotice]):
         self._devices: Mapping[str, MemoryDomain] = {}
         self._told: dict[str, Ref] = {}
         self._gone: dict[str, str] = {}
+        self._won: Counter[tuple[MemoryDomain, Step]] = Counter()
 
     async def init(self, ctx: Context) -> InitOutcome:
         """Answer the supervisor at once; the first look comes next. Who never looks need not be there."""
@@ -142,6 +145,9 @@ class PressureActor(Server[PressureCall, None, PressureNotice]):
                 return Reply(MemoryView(readings=self._readings, devices=self._devices))
             case WhyGone():
                 return Reply(self._gone.get(message.model))
+            case ShowPressure():
+                offers = await self._offers(tuple({reading.domain for reading in self._readings}))
+                return Reply(view_of(self._state, self._readings, offers, self._won, self._options))
         assert_never(message)
 
     async def handle_info(self, message: PressureNotice) -> Outcome:
@@ -240,6 +246,7 @@ class PressureActor(Server[PressureCall, None, PressureNotice]):
         answer = message.answer
         self._news.won(answer, duration_s=message.duration_s, error=message.error)
         self._state = fold_outcome(self._state, answer)
+        self._won[answer.ask.domain, answer.ask.step] += answer.won_bytes
         if answer.ask.step is Step.UNLOAD and answer.won_bytes:
             self._gone[answer.ask.owner] = f"it was unloaded: memory of {answer.ask.domain.name} was short"
         if not self._state.of(answer.ask.domain).pending:

@@ -18,6 +18,7 @@ __all__ = ["EventTail"]
 
 _KNOWN = (*telemetry.EVENTS, *actors.EVENTS, *engine.EVENTS, *kvcache.EVENTS, *EVENTS)
 _PRESSURE = (("pressure", "began"), ("pressure", "ended"))
+_ASKED, _WON = ("pressure", "asked"), ("pressure", "won")
 _MAX_CHARS = 300
 _MAX_ITEMS = 20
 
@@ -36,6 +37,8 @@ class EventTail:
         self._bus = bus
         self._kept: deque[dict[str, object]] = deque(maxlen=n_events)
         self._pressure: dict[str, dict[str, object]] = {}
+        self._rungs: dict[str, str] = {}
+        self._won: dict[str, dict[str, float]] = {}
         self._numbers = count(1)
 
     @contextmanager
@@ -54,8 +57,14 @@ class EventTail:
         return list(self._kept)
 
     def pressure(self) -> list[dict[str, object]]:
-        """Give, for each domain of memory that was ever short, the fact that it is, or is no more."""
-        return list(self._pressure.values())
+        """Give, for each domain of memory that was ever short, the fact that it is, or is no more.
+
+        With it the rung that was asked last (``step``), and what each has brought (``won_bytes``).
+        """
+        return [
+            {**fact, "step": self._rungs.get(domain), "won_bytes": self._won.get(domain, {})}
+            for domain, fact in self._pressure.items()
+        ]
 
     def _hear(self, event: Event, measurements: Measurements, metadata: Metadata, _config: None) -> None:
         fact: dict[str, object] = {
@@ -69,8 +78,14 @@ class EventTail:
             },
         }
         self._kept.append(fact)
+        domain, step = str(metadata.get("domain")), str(metadata.get("step"))
         if event.name[1:] in _PRESSURE:
-            self._pressure[str(metadata.get("domain"))] = fact
+            self._pressure[domain] = fact
+        elif event.name[1:] == _ASKED:
+            self._rungs[domain] = step
+        elif event.name[1:] == _WON:
+            won = self._won.get(domain, {})
+            self._won[domain] = {**won, step: won.get(step, 0) + measurements["won_bytes"]}
 
 
 def _short(value: object) -> object:

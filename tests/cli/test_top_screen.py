@@ -62,6 +62,21 @@ def test_a_domain_that_is_short_of_memory_is_told_until_it_is_not() -> None:
     assert words.startswith("relieved since")
 
 
+def test_the_rung_and_what_each_has_brought_are_told_with_a_domain_that_is_short() -> None:
+    fact = {
+        "time_s": 0.0,
+        "event": "engine.pressure.began",
+        "metadata": {"domain": "host"},
+        "measurements": {"used_bytes": 7 << 30, "limit_bytes": 8 << 30},
+        "step": "evict",
+        "won_bytes": {"demote": 1 << 20, "evict": 2048.0},
+    }
+    ((_, words),) = screen_of(HELLO, {"pressure": [fact]}).memory
+    assert words.endswith("7.0 GiB of 8.0 GiB then, at evict, won demote 1.0 MiB, evict 2.0 KiB")
+    ((_, words),) = screen_of(HELLO, {"pressure": [{**fact, "event": "engine.pressure.ended"}]}).memory
+    assert words.endswith("8.0 GiB then, won demote 1.0 MiB, evict 2.0 KiB")
+
+
 def test_a_cache_that_has_not_answered_is_not_an_empty_one() -> None:
     assert screen_of(HELLO, {"cache": None}).memory == (("cache", "not known: it has not answered yet"),)
     assert screen_of(HELLO, {}).memory == ()  # an older runtime

@@ -11,14 +11,15 @@ import trio
 from trio.testing import MockClock
 
 from actorllama import Config, Model, Runtime, TurnResult, open_runtime
-from actorllama.engine import PressureOptions, WaitReady
+from actorllama.engine import PressureOptions, ShowPressure, WaitReady
 from actorllama.engine.cache_messages import CountCells
 from actorllama.engine.events import PRESSURE_WON
+from actorllama.engine.pressure_plan import Step
 from actorllama.errors import Busy, ModelNotLoaded, ModelUnavailable
 from actorllama.kvcache import CacheOptions
 from actorllama.native.memory import HOST, MemoryDomain
 from actorllama.native.memory_devices import ComputeDevice
-from actorllama.runtime.names import CACHE_NAME, model_name
+from actorllama.runtime.names import CACHE_NAME, PRESSURE_NAME, model_name
 from actorllama.telemetry import Bus, Event, Measurements, MemoryHandler, Metadata
 from actorllama.testing.fake_backend import WEIGHTS_BYTES, FakeBackend
 from actorllama.testing.fake_context import CELL_BYTES
@@ -106,6 +107,24 @@ async def state_of(model: Model) -> str:
 def steps(heard: MemoryHandler) -> list[tuple[object, object]]:
     """List who won what, in order: the rung and the bytes."""
     return [(fact.metadata["step"], fact.measurements["won_bytes"]) for fact in heard.of(PRESSURE_WON)]
+
+
+async def test_who_looks_in_sees_the_rung_what_is_offered_and_what_was_won(
+    backend: FakeBackend, memory: Memory, bus: Bus, autojump_clock: MockClock
+) -> None:
+    async with opened(backend, memory, bus) as (rt, model):
+        await greedy(model)
+        pressure = rt.system.whereis(PRESSURE_NAME)
+        assert pressure is not None
+        (calm,) = await pressure.call(ShowPressure())
+        await memory.fill(above_low=HIGH - LOW + KV_BYTES)
+        (later,) = await pressure.call(ShowPressure())
+
+    assert (calm.domain, calm.is_pressed, calm.rung, calm.won) == (HOST, False, None, ())
+    assert dict(calm.offered)[Step.UNLOAD] == dict(calm.offered)[Step.SHRINK] + WEIGHTS_BYTES
+    assert dict(later.won)[Step.SHRINK] > 0
+    assert sum(n_bytes for _, n_bytes in later.won) >= HIGH - LOW
+    assert Step.SHRINK not in dict(later.offered)
 
 
 async def test_an_idle_context_is_parked_and_its_conversation_goes_on_exactly(

@@ -9,9 +9,10 @@ import trio
 from attrs import fields
 
 from actorllama.cli.console.desk import Desk
+from actorllama.cli.console.pressure_words import pressure_lines
 from actorllama.cli.console.table import Command
 from actorllama.cli.screen import size_of
-from actorllama.engine import FindSnapshot, ReadCacheStatistics
+from actorllama.engine import FindSnapshot, ReadCacheStatistics, ShowPressure
 from actorllama.errors import ActorNotFound, RequestError
 from actorllama.kvcache import DiskStatistics, RamStatistics
 from actorllama.native.memory import SourceReport
@@ -20,6 +21,7 @@ from actorllama.native.memory_sources import default_sources, read_all
 __all__ = ["MEMORY_COMMANDS"]
 
 _CACHE: Final = "cache"
+_PRESSURE: Final = "pressure"
 
 
 async def _cache(desk: Desk, rest: str) -> None:
@@ -63,6 +65,20 @@ async def _pressure(desk: Desk, _rest: str) -> None:
         if report.why_not:
             rows.append(("-", report.source, "-", "-", "-", report.why_not))
     desk.front.show_table(("MEMORY", "SEEN BY", "USED", "LIMIT", "FULL", "STALLED"), rows)
+    await _ladders(desk)
+
+
+async def _ladders(desk: Desk) -> None:
+    """Show what the pressure actor makes of it, if there is one."""
+    ref = desk.runtime.system.whereis(_PRESSURE)
+    if ref is None:
+        desk.front.show(
+            "nobody asks memory back: pressure.sample_interval_s is 0, or its actor is restarting"
+        )
+        return
+    for view in await ref.call(ShowPressure()):
+        for line in pressure_lines(view):
+            desk.front.show(line)
 
 
 def _read() -> Sequence[SourceReport]:
@@ -86,7 +102,7 @@ MEMORY_COMMANDS: Final = (
     Command(
         name="pressure",
         group="Look inside",
-        summary="show how full each memory is, by everybody who knows",
+        summary="show how full each memory is, and what is given back where it is short",
         run=_pressure,
     ),
 )

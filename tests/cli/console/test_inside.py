@@ -90,7 +90,14 @@ def test_actors_are_shown_from_all_sides(spawn: Spawn) -> None:
     assert done.code == 0, done.err
     for words in ("└─ runtime#1  Supervisor", "HANDLED", "kind              ModelActor", "TakeTurn("):
         assert words in done.out
-    for words in ("phase             suspended", "RESUMES", "used_bytes", "SEEN BY"):
+    for words in (
+        "phase             suspended",
+        "RESUMES",
+        "used_bytes",
+        "SEEN BY",
+        "host: calm",
+        "  offered  ",
+    ):
         assert words in done.out
 
 
