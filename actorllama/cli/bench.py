@@ -43,10 +43,10 @@ class _Benches(click.Group):
 def command() -> None:
     """Measure actorllama against what it is built on, and how its costs grow.
 
-    Compare ratios, not speeds: both sides run in one process, in turns, on the same machine. Take a machine
-    that does nothing else: a load_average above 0.5 in the answer says that it did. The seconds in brackets
+    Compare ratios, not speeds: both sides run in one process, in turns, on the same machine. Take one that
+    does nothing else: a load_average above 0.5 in an answer says that others were at work. The times below
     are for two cores and the defaults, with the random model of shape 15m where a model is needed.
 
-    All of them have --json (one object: what was measured on what machine, build, model and commit, with
-    the figures), --plot FILE.png, and --scenario, which takes the options from one of config/bench.
+    Every bench has --json (one object: machine, build, model, commit and options beside the figures),
+    --plot FILE.png, and --scenario, which takes its options from one of config/bench or a file like those.
     """

@@ -13,6 +13,7 @@ __all__ = ["command"]
 
 @bench_command(
     "actors",
+    asks="what an actor costs beside bare trio",
     takes="10 s",
     params=[
         count_option("--messages", "n_messages", 2000, "Calls, casts and deliveries of each round."),

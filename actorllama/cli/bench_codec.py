@@ -42,6 +42,7 @@ _PARAMS: Final[list[click.Parameter]] = [
 
 @bench_command(
     "codec",
+    asks="what encodings of saved states save, cost and spoil",
     takes="10 s",
     params=_PARAMS,
     lines=(

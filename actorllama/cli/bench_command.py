@@ -36,27 +36,40 @@ _PLOT: Final = click.Option(
 )
 
 
+class _Bench(click.Command):
+    """Lists its scenarios between its options and its examples."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from actorllama.bench.scenarios import SCENARIOS
+
+        rows = [(scenario.name, scenario.about) for scenario in SCENARIOS if scenario.bench == self.name]
+        if rows:
+            with formatter.section("Scenarios"):
+                formatter.write_dl(rows)
+        super().format_epilog(ctx, formatter)
+
+
 def bench_command(
-    name: str, *, takes: str, params: Sequence[click.Parameter], lines: Sequence[str]
+    name: str, *, asks: str, takes: str, params: Sequence[click.Parameter], lines: Sequence[str]
 ) -> Callable[[Callable[P, int]], click.Command]:
     """Make a bench of a function; it also gets ``as_json`` and ``plot`` (a path, or ``None``).
 
     Args:
         name: As it is typed.
-        takes: How long it takes with its defaults on two cores, such as ``20 s``.
+        asks: What it answers, for the list of all benches.
+        takes: How long it takes with its defaults on two cores, such as ``20 s`` or ``2 min``.
         params: Its own options.
-        lines: Examples; scenarios are shown by the first that fits.
+        lines: Examples.
     """
 
     def decorate(run: Callable[P, int]) -> click.Command:
         doc = (run.__doc__ or "").strip()
-        essence = doc.partition("\n")[0].rstrip(".")
-        return click.Command(
+        return _Bench(
             name,
             callback=run,
             params=[*params, SCENARIO, JSON, _PLOT],
             help=f"{doc}\n\n    Takes {takes} on two cores with the defaults.",
-            short_help=f"{essence} ({takes}).",
+            short_help=f"{takes:<6} {asks}",
             epilog=examples(*lines),
         )
 

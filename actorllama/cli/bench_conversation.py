@@ -32,7 +32,8 @@ _PARAMS: Final[list[click.Parameter]] = [
 
 @bench_command(
     "conversation",
-    takes="2 minutes",
+    asks="what a common beginning saves: tokens computed, bytes written",
+    takes="2 min",
     params=_PARAMS,
     lines=(
         "actorllama bench conversation",

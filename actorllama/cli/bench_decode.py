@@ -18,6 +18,7 @@ __all__ = ["command"]
 
 @bench_command(
     "decode",
+    asks="how much of llama_decode's speed a turn gets",
     takes="20 s",
     params=[
         *TARGET,

@@ -16,6 +16,7 @@ __all__ = ["command"]
 
 @bench_command(
     "eviction",
+    asks="which policy keeps what a trace needs, beside what is possible",
     takes="20 s",
     params=[
         click.Option(["--trace"], metavar="FILE", help="JSON lines, as said above."),

@@ -19,7 +19,8 @@ __all__ = ["command"]
 
 @bench_command(
     "exactness",
-    takes="1 minute",
+    asks="what exact costs against faithful",
+    takes="1 min",
     params=[
         *TARGET,
         click.Option(["-n", "n_seq"], type=int, default=1, show_default=True, help="Sequences side by side."),

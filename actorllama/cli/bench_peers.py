@@ -75,7 +75,8 @@ _PARAMS: Final[list[click.Parameter]] = [
 
 @bench_command(
     "peers",
-    takes="8 minutes",
+    asks="the same conversations with others who run llama.cpp",
+    takes="8 min",
     params=_PARAMS,
     lines=(
         "actorllama bench peers --llama-server llama.cpp/build/bin/llama-server",

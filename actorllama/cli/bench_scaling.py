@@ -23,7 +23,8 @@ _AXES = ("sequences", "context", "conversations", "actors")
 
 @bench_command(
     "scaling",
-    takes="2 minutes",
+    asks="how costs grow, beside what theory says",
+    takes="2 min",
     params=[
         click.Argument(["axes"], type=click.Choice(_AXES), nargs=-1),
         *TARGET,

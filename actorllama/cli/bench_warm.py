@@ -49,7 +49,8 @@ _PARAMS: Final[list[click.Parameter]] = [
 
 @bench_command(
     "warm",
-    takes="2 minutes",
+    asks="how soon the first token comes where its prefix was saved",
+    takes="2 min",
     params=_PARAMS,
     lines=(
         "actorllama bench warm",

@@ -1,6 +1,7 @@
 """What all benches have in common: the same keys, scenarios, pictures."""
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -167,6 +168,5 @@ def test_what_cannot_grow_is_refused(invoke: Invoke, arguments: tuple[str, ...])
 def test_the_help_of_all_benches_says_how_long_each_takes(invoke: Invoke) -> None:
     shown = invoke("bench", "--help").out
     for name in BENCHES:
-        assert f"  {name} " in shown
+        assert re.search(rf"^  {name} +\d+ (s|min) ", shown, re.MULTILINE)
         assert "Takes " in invoke("bench", name, "--help").out
-    assert shown.count("s)") + shown.count("minute)") + shown.count("minutes)") >= len(BENCHES)

@@ -15,6 +15,7 @@ from actorllama.bench.scaling.curve import Curve, Side, Theory
 from actorllama.bench.scaling.options import ScalingBenchOptions
 from actorllama.bench.warm_options import WarmBenchOptions, prompt_tokens
 from actorllama.bench.warm_session import WarmSession, prefix_name
+from actorllama.errors import EngineError
 
 __all__ = ["context_curves"]
 
@@ -42,6 +43,9 @@ async def context_curves(
     options: ScalingBenchOptions, on_progress: Callable[[str], None]
 ) -> tuple[Curve, ...]:
     """Restore a prefix from RAM, decode behind it and keep the turn; beside it llama.cpp's own three calls.
+
+    Raises:
+        EngineError: A prefix was computed, not restored.
 
     Cost: a prefill of all lengths, twice; half a minute at the 15m shape on two cores.
     """
@@ -95,7 +99,12 @@ async def _taken(session: WarmSession, n_tokens: int, _number: int) -> _Costs:
     await session.settle()
     prompt = session.prompt(n_tokens, prefix_name(n_tokens))
     result = await session.turn(prompt, max_tokens=1 + _N_TOKENS, keep=True)
-    timings = result.timings
+    timings, usage = result.timings, result.usage
+    if usage.source != "ram" or usage.n_cached < n_tokens:
+        raise EngineError(
+            f"{usage.n_cached} of {usage.n_prompt} tokens came from {usage.source}, not {n_tokens} from ram. "
+            "Where computing is quicker than restoring there is nothing to measure: take a larger model."
+        )
     await session.settle()
     return _Costs(
         decode_s_per_token=timings.decode_s / _N_TOKENS, restore_s=timings.restore_s, save_s=timings.save_s
