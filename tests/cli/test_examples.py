@@ -14,6 +14,7 @@ from tests.cli.saved_turns import made_up_turn, put
 from tests.cli.shell import TIMEOUT_S, Invoke
 
 TOO_LONG = (
+    "bench decode --shape",
     "bench decode --scenario",
     "bench decode\n",
     "bench exactness --shape",
