@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+from codecs import utf_8_decode
 
 __all__ = ["TextAssembler"]
 
@@ -18,13 +18,13 @@ class TextAssembler:
     """
 
     __slots__ = (
-        "_decoder",
         "_emitted",
         "_held",
         "_longest",
         "_n_emitted_before",
         "_stops",
         "_tail",
+        "_undecoded",
         "stop",
     )
 
@@ -38,8 +38,8 @@ class TextAssembler:
         """
         self._stops = stops
         self._longest = max((len(stop) for stop in stops), default=0)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._decoder.decode(undecoded)
+        self._undecoded = b""
+        self._decode(undecoded)
         self._held = held if stops else ""
         self._n_emitted_before = len(self._held)
         self._tail = ("", b"")
@@ -61,7 +61,7 @@ class TextAssembler:
 
         After a stop string was found (``self.stop``), nothing more is emitted.
         """
-        fresh = self._decoder.decode(piece)
+        fresh = self._decode(piece)
         if not self._stops:
             if fresh:
                 self._emitted.append(fresh)
@@ -76,9 +76,16 @@ class TextAssembler:
         Bytes of a character that never became whole are dropped: they are not text yet, and a
         continuation of the turn may complete them.
         """
-        self._tail = (self._held, self._decoder.getstate()[0])
+        self._tail = (self._held, self._undecoded)
         safe, self._held = self._held, ""
         return "" if self.stop is not None else self._emit(safe)
+
+    def _decode(self, piece: bytes) -> str:
+        # As codecs' incremental decoder does, in one call: this runs for every token.
+        data = self._undecoded + piece if self._undecoded else piece
+        fresh, n_decoded = utf_8_decode(data, "replace", False)  # noqa: FBT003 - it takes no keywords
+        self._undecoded = data[n_decoded:]
+        return fresh
 
     def _emit_before_stop(self, text: str) -> str:
         found = [(at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]

@@ -14,13 +14,15 @@ from actorllama.native.backend import ModelFacts
 from actorllama.native.gguf_fingerprint import fingerprint
 from actorllama.native.lease import Lease
 from actorllama.native.llama.context import LlamaContext
-from actorllama.native.llama.library import LlamaLibrary
+from actorllama.native.llama.library import LlamaLibrary, held_gil
 from actorllama.native.memory_devices import BufferSize, buffer_sizes
 from actorllama.native.options import ContextOptions, ModelOptions
 
 __all__ = ["LlamaModel", "LlamaVocabulary"]
 
 _MAX_TEXT_BYTES = 1 << 28  # llama_tokenize counts in int32
+_PieceBuffer = ctypes.c_char * 64
+_token_to_piece = held_gil("llama_token_to_piece")
 
 
 class LlamaVocabulary:
@@ -95,12 +97,15 @@ class LlamaVocabulary:
         if not 0 <= token < self._n_vocab:
             raise RequestError(field="token", value=token, reason=f"token ids are 0 to {self._n_vocab - 1}")
         special = False  # control tokens are not text
-        with self._lease.use():
-            buffer = ctypes.create_string_buffer(256)
-            n = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+        buffer: ctypes.Array[ctypes.c_char] = _PieceBuffer()
+        self._lease.enter()
+        try:
+            n = _token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
             if n < 0:
                 buffer = ctypes.create_string_buffer(-n)
-                n = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+                n = _token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+        finally:
+            self._lease.leave()
         piece = buffer.raw[: max(n, 0)]
         self._pieces[token] = piece
         return piece
