@@ -81,7 +81,7 @@ async def open_desk(
         model = await system.start(
             lambda: ModelActor(spec, host_name=HOST, cache_name="cache"), name="model", mailbox_capacity=100
         )
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             yield Desk(system, model, count(1))
 
 

@@ -83,7 +83,7 @@ async def soak(backend: Backend, path: Path, seed: int) -> tuple[Soak, ModelStat
         gc.freeze()  # what earlier tests have left in memory is not to be collected on our loop
         with guard_loop():
             await callers.run()
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 while (status := await model.status()).n_free_slots < N_SEQ or status.n_live:
                     await trio.lowlevel.checkpoint()
         result = await model.complete("Once", max_tokens=4)

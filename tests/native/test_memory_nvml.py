@@ -104,7 +104,7 @@ class FakeDriver:
     def end(self) -> None:
         assert self.child.stdin is not None
         self.child.stdin.close()
-        assert self.child.wait(timeout=20) == 0
+        assert self.child.wait(timeout=60) == 0
         assert self.child.stdout is not None
         self.child.stdout.close()
 

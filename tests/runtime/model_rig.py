@@ -55,18 +55,18 @@ def expected(
 
 
 async def greedy(model: Model, prompt: str, *, max_tokens: int = 12) -> TurnResult:
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         return await model.complete(prompt, max_tokens=max_tokens, temperature=0.0)
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while not condition():
             await trio.lowlevel.checkpoint()
 
 
 async def wait_until_idle(model: Model) -> None:
     """Wait until every sequence is free again."""
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while (status := await model.status()).n_free_slots < status.n_seq or status.n_queued:
             await trio.lowlevel.checkpoint()

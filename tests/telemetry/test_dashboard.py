@@ -163,7 +163,7 @@ async def traffic(registry: CollectorRegistry, root: Path) -> None:
         actor = rt.system.whereis(model_name("demo"))
         assert actor is not None
         rt.system.kill(actor, why="test")
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while True:
                 try:
                     await model.complete("Once", max_tokens=2)

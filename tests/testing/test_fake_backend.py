@@ -245,7 +245,7 @@ async def test_a_gate_holds_a_thread_until_it_is_released() -> None:
     gate = Gate()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, gate.hold, lambda: False)
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await gate.wait_entered()
         assert gate.is_entered
         gate.release()
@@ -265,7 +265,7 @@ async def test_an_aborted_context_lets_its_step_go() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, decode)
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await gate.wait_entered()
         with pytest.raises(StateError, match="another thread"):
             context.clear_sequence(0)

@@ -61,8 +61,7 @@ async def test_work_in_a_thread_leaves_the_loop_free() -> None:
 
 async def test_a_collection_of_garbage_is_nobodys_step() -> None:
     """It takes as long as there are objects in the process, and comes when it likes."""
-    held = [[object()] for _ in range(150_000)]
-    gc.collect()  # of what other tests have left
+    held = [[object()] for _ in range(100_000)]
     with guard_loop(limit_s=0.01) as guard:
         gc.collect()
         await trio.lowlevel.checkpoint()
