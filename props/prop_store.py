@@ -111,12 +111,17 @@ class TheStoreKeepsTurns(RuleBasedStateMachine):
         entries = state_of(tokens, n_bytes)
         self.made.update((entry.key, entry) for entry in entries)
         n_stored = self.store.index.n_stored(entry.key for entry in entries if entry.kind == "block")
+        is_had = self.store.only_in_ram(entry.key for entry in entries[:n_stored]) is not None
+        pending_bytes = self.store.statistics().pending_bytes
+        may_wait = pending_bytes + sum(entry.n_bytes for entry in entries) <= PENDING_BYTES
         try:
             kept = self.store.put_state(entries[n_stored:])
         except TierFull:
+            assert not (is_had and may_wait)
             return
+        assert kept.is_queued or not (is_had and may_wait)
         if kept.is_queued:
-            safe = self.store.index.in_tier("disk").union(self.store._queue.keys())
+            safe = self.store.index.in_tier("disk").union(self.store._behind.queue.keys())
             assert {entry.key for entry in entries} <= safe
 
     @rule(tokens=TOKENS)
@@ -182,7 +187,7 @@ class TheStoreKeepsTurns(RuleBasedStateMachine):
     @rule()
     def refresh(self) -> None:
         self.store.refresh()
-        assert self.store.index.in_tier("disk") == set(self.disk.keys()) - self.store._doomed
+        assert self.store.index.in_tier("disk") == set(self.disk.keys()) - self.store._behind.doomed
 
     @rule()
     def restart(self) -> None:
@@ -192,20 +197,28 @@ class TheStoreKeepsTurns(RuleBasedStateMachine):
     def memory_is_accounted_for(self) -> None:
         store = self.store
         in_memory = set(store.ram.keys()) | {
-            key for key in set(store._queue.keys()) if key not in store._doomed
+            key for key in set(store._behind.queue.keys()) if key not in store._behind.doomed
         }
-        assert store.index.in_tier("ram") == in_memory - store._doomed
+        assert store.index.in_tier("ram") == in_memory - store._behind.doomed
         statistics = store.ram.statistics()
         assert statistics.used_bytes <= RAM_BYTES
-        assert statistics.n_pinned == len(store._pinned) == len(store._pinned & set(store.ram.keys()))
-        pending = [store._queue.get(key) for key in set(store._queue.keys())]
-        assert store._queue.used_bytes == sum(entry.n_bytes for entry in pending if entry) <= PENDING_BYTES
+        assert (
+            statistics.n_pinned
+            == len(store._behind._pinned)
+            == len(store._behind._pinned & set(store.ram.keys()))
+        )
+        pending = [store._behind.queue.get(key) for key in set(store._behind.queue.keys())]
+        assert (
+            store._behind.queue.used_bytes
+            == sum(entry.n_bytes for entry in pending if entry)
+            <= PENDING_BYTES
+        )
         assert store.check()[0].n_corrupt == 0
 
     @invariant()
     def what_waits_can_be_had(self) -> None:
-        for key in set(self.store._queue.keys()):
-            assert key in self.store._doomed or self.store.get_ram(key) is not None
+        for key in set(self.store._behind.queue.keys()):
+            assert key in self.store._behind.doomed or self.store.get_ram(key) is not None
 
     @invariant()
     def no_snapshot_on_disk_lacks_its_rows(self) -> None:

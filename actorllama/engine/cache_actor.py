@@ -27,7 +27,7 @@ from actorllama.actors import (
     is_normal,
 )
 from actorllama.engine import events
-from actorllama.engine.cache_jobs import Bring, Brought, CacheJob, JobOutcome, Split, Touch, Write, n_stored
+from actorllama.engine.cache_jobs import Bring, Brought, CacheJob, JobOutcome, Split, Touch, Write, begun
 from actorllama.engine.cache_memory import CacheMemory
 from actorllama.engine.cache_messages import (
     CacheCall,
@@ -211,17 +211,21 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
 
     def _split_of(self, message: KeepCells) -> Split:
         chain = chain_of(message.namespace, message.tokens, block_tokens=self._options.block_tokens)
+        first_block, held = begun(self._store, message, chain)
         return Split(
             message=message,
             chain=chain,
-            first_block=n_stored(self._store, message, chain),
+            first_block=first_block,
+            held=held,
             is_rounded=codec_named(self._options.disk_codec).is_lossy,
         )
 
     def _kept(self, job: Split, outcome: JobOutcome) -> None:
         self._to_split.done()
         self._is_splitting = False
-        if not isinstance(outcome, tuple):
+        if isinstance(outcome, tuple):
+            outcome = (*job.held, *outcome)
+        else:
             self._dropped(len(job.message.kv or b""), str(outcome))
             outcome = ()
         snapshot = job.message.snapshot

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
 from time import perf_counter
 from typing import TypeAlias
 
@@ -26,7 +25,7 @@ from actorllama.kvcache import (
     WriteJob,
 )
 
-__all__ = ["Bring", "Brought", "CacheJob", "JobOutcome", "Split", "Touch", "Write", "n_stored"]
+__all__ = ["Bring", "Brought", "CacheJob", "JobOutcome", "Split", "Touch", "Write", "begun"]
 
 _INLINE_BYTES = 1 << 18  # copying this much takes some tens of microseconds; a hop to a thread takes 100
 
@@ -39,6 +38,8 @@ class Split:
     chain: Chain
     first_block: int
     """Blocks before this one are stored already."""
+    held: tuple[StoredEntry, ...] = field(default=(), repr=False)
+    """Those of them that only memory has, and that must come onto the disk with the turn."""
     is_rounded: bool = False
     """Whether the disk tier rounds rows, and must be told where they lie."""
     memory: MemoryLoan = field(factory=MemoryLoan, repr=False, eq=False)
@@ -166,11 +167,14 @@ JobOutcome: TypeAlias = tuple[StoredEntry, ...] | Brought | PutReport | StateErr
 """What a job brought; ``CacheError`` stands for a worker that crashed."""
 
 
-def n_stored(store: SnapshotStore, message: KeepCells, chain: Chain) -> int:
-    """Count the first blocks of a state that need not be cut again."""
-    if not message.cutter.has_blocks:
-        return 0
+def begun(store: SnapshotStore, message: KeepCells, chain: Chain) -> tuple[int, tuple[StoredEntry, ...]]:
+    """Count the first blocks of a state that need not be cut again, and give those that may yet be lost.
+
+    What only memory has may leave it before the turn that needs it is on disk; so that it does not, the
+    blocks are put again with that turn.
+    """
+    n_stored = store.index.n_stored(chain.blocks) if message.cutter.has_blocks else 0
     if message.snapshot is None or store.disk is None:
-        return store.index.n_stored(chain.blocks)
-    # What only memory has may leave it before the turn that needs it is on disk.
-    return sum(1 for _ in takewhile(lambda key: store.index.has(key, "disk"), chain.blocks))
+        return n_stored, ()
+    held = store.only_in_ram(chain.blocks[:n_stored])
+    return (0, ()) if held is None else (n_stored, tuple(held))

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Sequence
 from actorllama.errors import CacheError, TierFull
 from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.disk import DiskTier
-from actorllama.kvcache.events import WRITE_DROPPED
 from actorllama.kvcache.hit import Found, Kept
 from actorllama.kvcache.jobs import ReadJob, WriteJob
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.prefix_index import PrefixIndex
 from actorllama.kvcache.ram import RamTier
 from actorllama.kvcache.reports import CheckReport, PutReport, StoreStatistics
-from actorllama.kvcache.snapshot import Snapshot
-from actorllama.kvcache.write_queue import QueuedJob, WriteQueue
+from actorllama.kvcache.write_behind import WriteBehind
 from actorllama.telemetry import Bus
 
 __all__ = ["SnapshotStore"]
@@ -49,21 +47,18 @@ class SnapshotStore:
         self.ram = ram
         self.disk = disk
         self.index = PrefixIndex()
-        self._bus = bus or Bus()
-        self._queue = WriteQueue(limit_bytes=pending_limit_bytes)
-        self._under_way: WriteJob | None = None
-        self._pinned: set[str] = set()  # in RAM because they wait for the disk
-        self._doomed: set[str] = set()  # removed while under way
-        self._n_dropped = 0
+        self._behind = WriteBehind(
+            ram=ram, disk=disk, index=self.index, limit_bytes=pending_limit_bytes, bus=bus or Bus()
+        )
 
     def __repr__(self) -> str:
         """Name the tiers."""
-        return f"<SnapshotStore {self.ram!r} {self.disk!r}, {len(self._queue)} pending>"
+        return f"<SnapshotStore {self.ram!r} {self.disk!r}, {len(self._behind.queue)} pending>"
 
     @property
     def has_pending(self) -> bool:
         """Whether anything waits for the disk, or is being written."""
-        return len(self._queue) > 0
+        return len(self._behind.queue) > 0
 
     # -- putting -------------------------------------------------------------------------------
 
@@ -99,9 +94,11 @@ class SnapshotStore:
         return self._put(entries, is_for_disk=False)
 
     def _put(self, entries: Sequence[StoredEntry], *, is_for_disk: bool) -> Kept:
-        self._doomed.difference_update(entry.key for entry in entries)  # wanted again
+        self._behind.doomed.difference_update(entry.key for entry in entries)  # wanted again
+        # Before RAM makes room for them, which what they need might have to leave.
+        is_queued = is_for_disk and self._behind.enqueue(entries)
         n_in_ram, evicted, refusal = self._put_ram(entries)
-        is_queued = is_for_disk and self._enqueue(entries)
+        self._behind.pin(entries)
         for entry in entries:
             self._note_ram(entry)
         if n_in_ram == 0 and not is_queued and refusal is not None:
@@ -119,7 +116,7 @@ class SnapshotStore:
     def get(self, key: str) -> Found | None:
         """Find an entry in any tier; what was on disk only is kept in RAM from now on."""
         hit = self.get_ram(key)
-        if hit is not None or key in self._doomed or self.disk is None:
+        if hit is not None or key in self._behind.doomed or self.disk is None:
             return hit
         entry = self.disk.get(key)
         if entry is None:
@@ -131,9 +128,9 @@ class SnapshotStore:
 
     def get_ram(self, key: str) -> Found | None:
         """Find an entry that is in memory: in the RAM tier, or still waiting for the disk."""
-        if key in self._doomed:
+        if key in self._behind.doomed:
             return None
-        entry = self.ram.get(key) or self._queue.get(key)
+        entry = self.ram.get(key) or self._behind.queue.get(key)
         return Found(entry=entry, tier="ram") if entry is not None else None
 
     def read(self, keys: Sequence[str]) -> ReadJob:
@@ -157,23 +154,30 @@ class SnapshotStore:
         if len(entries) < len(job.keys):
             self.index.discard(job.keys[len(entries)], "disk")
         for entry in outcome:
-            if entry.key not in self._doomed:
+            if entry.key not in self._behind.doomed:
                 self.index.add(entry, "disk")
                 self.promote(entry)
         return entries
+
+    def only_in_ram(self, keys: Iterable[str]) -> list[StoredEntry] | None:
+        """Give the entries of these that could be lost with RAM; ``None`` if some are in no tier any more.
+
+        Whoever holds them may put them again, with what needs them.
+        """
+        return self._behind.only_in_ram(keys)
 
     # -- removing ------------------------------------------------------------------------------
 
     def leave_ram(self, key: str) -> int:
         """Drop an entry from RAM, and from nowhere else; return its bytes, 0 if it is pinned or not there."""
         n_bytes = self.ram.evict(key)
-        if n_bytes and key not in self._queue:
+        if n_bytes and key not in self._behind.queue:
             self.index.discard(key, "ram")
         return n_bytes
 
     def copy_to_disk(self, entries: Sequence[StoredEntry]) -> bool:
         """Queue entries of the RAM tier for the disk; ``False`` if there is none, or no room to wait."""
-        return self._queue.has_room(entries) and self._enqueue(entries)
+        return self._behind.queue.has_room(entries) and self._behind.enqueue(entries)
 
     def remove(self, key: str) -> bool:
         """Forget an entry in every tier; ``False`` if none had it.
@@ -181,11 +185,7 @@ class SnapshotStore:
         Raises:
             CacheError: The disk tier refused.
         """
-        was_pending = key in self._queue and key not in self._doomed
-        if self._queue.withdraw(key):
-            self._unpin(key)
-        elif was_pending:
-            self._doomed.add(key)  # `finish` removes what its job is about to write
+        was_pending = self._behind.withdraw(key)
         was_in_ram = self.ram.remove(key)
         for tier in self.index.tiers_of(key):
             self.index.discard(key, tier)
@@ -200,16 +200,10 @@ class SnapshotStore:
         Run it in a worker thread, then hand its outcome to `finish`. One at a time, for a job may need
         what the one before it writes.
         """
-        if self.disk is None or self._under_way is not None:
-            return None
-        while (queued := self._queue.pop()) is not None:
-            if self._root(queued):
-                above = tuple(key for key in queued.above if self.index.has(key, "disk"))
-                self._under_way = WriteJob(entries=tuple(queued.entries), above=above, disk=self.disk)
-                return self._under_way
-            self._drop(queued.entries, reason="rootless")
-            self._settle(queued.entries)
-        return None
+        job, given_up = self._behind.begin()
+        for entry in given_up:
+            self._note_ram(entry)
+        return job
 
     def finish(self, job: WriteJob, outcome: PutReport | CacheError) -> None:
         """Take note of a job's outcome; entries that could not be written stay in RAM only.
@@ -217,15 +211,14 @@ class SnapshotStore:
         Raises:
             CacheError: An entry was removed meanwhile, and the disk tier refused to remove it.
         """
-        self._under_way = None
-        doomed = self._doomed.intersection(entry.key for entry in job.entries)
-        self._doomed -= doomed
+        doomed = self._behind.end(job)
         if isinstance(outcome, PutReport):
             for entry in job.entries:
                 self.index.add(entry, "disk")
             for key in (*outcome.evicted, *outcome.missing):
                 self.index.discard(key, "disk")
-        self._settle(job.entries)
+        for entry in job.entries:
+            self._note_ram(entry)
         for key in doomed:
             self.ram.remove(key)
             for tier in self.index.tiers_of(key):
@@ -233,10 +226,10 @@ class SnapshotStore:
         if isinstance(outcome, PutReport):
             for key in doomed:
                 job.disk.remove(key)
-            again = [self.ram.peek(key) for key in outcome.missing if key not in self._queue]
+            again = [self.ram.peek(key) for key in outcome.missing if key not in self._behind.queue]
             lost = [entry for entry in again if entry is not None]
             if lost:
-                self._enqueue(lost)
+                self._behind.enqueue(lost)
 
     # -- all of it -----------------------------------------------------------------------------
 
@@ -250,7 +243,7 @@ class SnapshotStore:
         """
         if self.disk is not None:
             listing = self.disk.listing()
-            self.index.replace((facts for facts in listing if facts.key not in self._doomed), "disk")
+            self.index.replace((facts for facts in listing if facts.key not in self._behind.doomed), "disk")
 
     def keys(self) -> tuple[str, ...]:
         """List the keys in any tier, those in memory first.
@@ -259,8 +252,8 @@ class SnapshotStore:
             CacheError: The root of the disk tier cannot be read.
         """
         on_disk = self.disk.keys() if self.disk is not None else ()
-        every = dict.fromkeys((*self.ram.keys(), *self._queue.keys(), *on_disk))
-        return tuple(key for key in every if key not in self._doomed)
+        every = dict.fromkeys((*self.ram.keys(), *self._behind.queue.keys(), *on_disk))
+        return tuple(key for key in every if key not in self._behind.doomed)
 
     def statistics(self) -> StoreStatistics:
         """Say what the tiers hold and what waits.
@@ -271,9 +264,9 @@ class SnapshotStore:
         return StoreStatistics(
             ram=self.ram.statistics(),
             disk=self.disk.statistics() if self.disk is not None else None,
-            n_pending=len(self._queue),
-            pending_bytes=self._queue.used_bytes,
-            n_dropped=self._n_dropped,
+            n_pending=len(self._behind.queue),
+            pending_bytes=self._behind.queue.used_bytes,
+            n_dropped=self._behind.n_dropped,
         )
 
     def check(self) -> tuple[CheckReport, CheckReport | None]:
@@ -283,7 +276,7 @@ class SnapshotStore:
             CacheError: The root of the disk tier cannot be read.
         """
         ram = self.ram.check()
-        for key in self.index.in_tier("ram").difference(self.ram.keys(), self._queue.keys()):
+        for key in self.index.in_tier("ram").difference(self.ram.keys(), self._behind.queue.keys()):
             self.index.discard(key, "ram")
         return ram, self.disk.check() if self.disk is not None else None
 
@@ -297,6 +290,9 @@ class SnapshotStore:
         has_gap = False
         for entry in entries:
             if has_gap and entry.kind != "snapshot":
+                continue
+            if self.ram.peek(entry.key) is entry:
+                n_in_ram += 1
                 continue
             try:
                 victims = self.ram.put(entry)
@@ -313,83 +309,7 @@ class SnapshotStore:
 
     def _note_ram(self, entry: StoredEntry) -> None:
         """Have the index say whether an entry can be had from memory."""
-        is_pending = entry.key in self._queue and entry.key not in self._doomed
-        if entry.key in self.ram or is_pending:
+        if entry.key in self.ram or self._behind.has(entry.key):
             self.index.add(entry, "ram")
         else:
             self.index.discard(entry.key, "ram")
-
-    def _enqueue(self, entries: Sequence[StoredEntry]) -> bool:
-        """Queue for the disk what is not there nor queued; tell whether it will all be written."""
-        if self.disk is None:
-            return False
-        fresh = {entry.key: entry for entry in entries if not self._is_safe(entry.key)}
-        if not fresh:
-            return True
-        needed = dict.fromkeys(key for entry in entries for key in _parts_of(entry))
-        needed.update(dict.fromkeys(entry.key for entry in entries))
-        queued = QueuedJob(
-            entries=list(fresh.values()), above=tuple(key for key in needed if key not in fresh)
-        )
-        lost = self._unsafe(queued.above)
-        if lost is None:
-            self._drop(queued.entries, reason="rootless")
-            return False
-        queued.entries[:0] = lost
-        if not self._queue.has_room(queued.entries):
-            self._drop(queued.entries, reason="behind")
-            return False
-        self._queue.push(queued)
-        self._pin(queued.entries)
-        return True
-
-    def _root(self, queued: QueuedJob) -> bool:
-        """See to it that what a job needs is on disk, or in it; ``False`` if that cannot be."""
-        lost = self._unsafe(queued.above)
-        if lost is None or (lost and not self._queue.has_room(lost)):
-            return False
-        self._queue.prepend(queued, lost)
-        self._pin(lost)
-        return True
-
-    def _unsafe(self, keys: Iterable[str]) -> list[StoredEntry] | None:
-        """Fetch from RAM what is neither on disk nor queued; ``None`` if something is not there either."""
-        found: list[StoredEntry] = []
-        for key in keys:
-            if not self._is_safe(key):
-                entry = self.ram.peek(key)
-                if entry is None or key in self._doomed:
-                    return None
-                found.append(entry)
-        return found
-
-    def _is_safe(self, key: str) -> bool:
-        return self.index.has(key, "disk") or (key in self._queue and key not in self._doomed)
-
-    def _drop(self, entries: Sequence[StoredEntry], *, reason: str) -> None:
-        self._n_dropped += 1
-        measured = {
-            "n_entries": len(entries),
-            "job_bytes": sum(entry.n_bytes for entry in entries),
-            "pending_bytes": self._queue.used_bytes,
-        }
-        self._bus.execute(WRITE_DROPPED, measured, {"key": entries[-1].key, "reason": reason})
-
-    def _pin(self, entries: Sequence[StoredEntry]) -> None:
-        self._pinned.update(entry.key for entry in entries if self.ram.pin(entry.key))
-
-    def _unpin(self, key: str) -> None:
-        if key in self._pinned:
-            self._pinned.discard(key)
-            if key in self.ram:  # a check may have dropped it
-                self.ram.unpin(key)
-
-    def _settle(self, entries: Sequence[StoredEntry]) -> None:
-        for entry in entries:
-            self._queue.settle(entry.key)
-            self._unpin(entry.key)
-            self._note_ram(entry)
-
-
-def _parts_of(entry: StoredEntry) -> tuple[str, ...]:
-    return entry.parts if isinstance(entry, Snapshot) else ()

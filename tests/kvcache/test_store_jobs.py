@@ -1,5 +1,6 @@
 """Turns on their way through the store: whole jobs, in order, and nothing lost between RAM and disk."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -70,6 +71,31 @@ def test_a_turn_is_one_job_and_is_found_in_ram_at_once_and_on_disk_after(tmp_pat
     again = later.read(KEYS[:4])
     assert not again.needs_disk
     assert (again.run(), later.finish_read(again, ())) == ((), TURN[:4])
+
+
+@pytest.mark.parametrize("n_before", [1, 2, 3])
+def test_what_a_turn_needs_does_not_leave_ram_for_it(tmp_path: Path, n_before: int) -> None:
+    """However little room there is: what RAM alone has is pinned before room is made for the rest."""
+    for n_ram in (0.25, 0.45, 0.65, 0.85):
+        store = store_at(tmp_path / f"{n_ram}", n_ram=n_ram)
+        for entry in TURN[:n_before]:
+            with suppress(TierFull):
+                store.put_in_ram((entry,))
+        n_there = sum(entry.key in store.ram for entry in TURN[:n_before])
+        if n_there == n_before:
+            assert store.put_state(TURN[n_before:]).is_queued
+            assert tuple(write(store).hows) == KEYS
+            assert store.ram.statistics().n_pinned == 0
+
+
+def test_what_is_in_ram_already_is_not_put_there_again(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    store.put_in_ram(TURN[:3])
+    assert store.only_in_ram(KEYS[:3]) == list(TURN[:3])
+    assert store.put_state(TURN) == Kept(n_in_ram=5, is_queued=True)
+    assert store.ram.statistics().n_puts == 5
+    assert store.only_in_ram(KEYS) == []
+    assert store_at(None).only_in_ram(KEYS) is None
 
 
 def test_what_is_on_disk_or_queued_is_not_queued_again(tmp_path: Path) -> None:
