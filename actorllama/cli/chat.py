@@ -6,7 +6,7 @@ import sys
 from functools import partial
 
 import click
-from attrs import define
+from attrs import define, evolve
 
 from actorllama.cli.chat_lines import Leave, LineSource, PipeLines, TerminalLines
 from actorllama.cli.conversation import Conversation, Quit, Say, Tell, decide
@@ -16,6 +16,7 @@ from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.loading import Loading, loading_from, open_model
 from actorllama.cli.parameters import LAYOUT, SAMPLING, Asking, asking_from, checked_text, model_path_from
 from actorllama.cli.screen import is_fancy, note, say, say_piece
+from actorllama.cli.state_dir import WATCHED, given_state_dir, usable_state_dir
 from actorllama.cli.turns import take_turns
 from actorllama.errors import ChatTemplateError, RequestError
 from actorllama.runtime import Model
@@ -32,6 +33,7 @@ __all__ = ["command"]
         ),
         *SAMPLING,
         *LAYOUT,
+        WATCHED,
     ],
     epilog=examples(
         "actorllama chat",
@@ -40,19 +42,34 @@ __all__ = ["command"]
     ),
 )
 @click.pass_context
-def command(context: click.Context, /, *, model: str | None, system: str | None, **_shared: object) -> int:
+def command(
+    context: click.Context,
+    /,
+    *,
+    model: str | None,
+    system: str | None,
+    state_dir: str | None,
+    **_shared: object,
+) -> int:
     """Talk with a model.
 
     MODEL is the path of a GGUF file; without one the embedded demo model answers. Ctrl-C stops a reply and
     keeps what was said; at the prompt, Ctrl-C or Ctrl-D leaves. /help lists the commands. Where standard
     input is no terminal, each of its lines is a turn.
+
+    What is said is not kept. At a terminal `actorllama top` watches the chat, by default through
+    ~/.local/state/actorllama.
     """
     asking = asking_from(context)
     loading = loading_from(context, model_path_from(model))
+    folder = given_state_dir(state_dir)
     if loading.summary.chat_template is None:
         raise ChatTemplateError(reason=f"{loading.path} has none, so it cannot hold a conversation")
     conversation = Conversation(system="" if system is None else checked_text(system, field="system"))
     is_terminal = sys.stdin.isatty() and is_fancy(sys.stdout)
+    if folder is None and is_terminal:  # a script's chat leaves nothing behind that it was not told to
+        folder = usable_state_dir()
+    loading = evolve(loading, state_dir=folder)
     talk = _Talk(
         asking=asking,
         lines=TerminalLines() if is_terminal else PipeLines(),

@@ -37,6 +37,8 @@ class Loading:
     summary: ModelSummary
     config: Config
     is_debugging: bool
+    state_dir: Path | None = None
+    """Where the runtime can be watched, and remembers what it found out about models."""
 
 
 def loading_from(context: click.Context, path: Path | None) -> Loading:
@@ -77,7 +79,9 @@ async def open_model(
     Yields:
         The runtime and the model; ``None`` instead of the model if a signal came meanwhile.
     """
-    async with open_told_runtime(loading.config, is_debugging=loading.is_debugging) as runtime:
+    async with open_told_runtime(
+        loading.config, is_debugging=loading.is_debugging, state_dir=loading.state_dir
+    ) as runtime:
         model: Model | None = None
         with progress(f"loading {loading.path.name}") as on_progress, interrupts.stopping():
             model = await runtime.load(_NAME, loading.path, on_progress=on_progress)
@@ -85,7 +89,9 @@ async def open_model(
 
 
 @asynccontextmanager
-async def open_told_runtime(config: Config, *, is_debugging: bool) -> AsyncGenerator[Runtime, None]:
+async def open_told_runtime(
+    config: Config, *, is_debugging: bool, state_dir: Path | None = None
+) -> AsyncGenerator[Runtime, None]:
     """Open a runtime whose events are log lines on standard error."""
     bus = Bus()
     attach_structlog(bus, config.telemetry)
@@ -93,7 +99,7 @@ async def open_told_runtime(config: Config, *, is_debugging: bool) -> AsyncGener
         logger = logging.getLogger("actorllama.llama_cpp")
         logger.setLevel(logging.DEBUG)
         logger.addHandler(logging.StreamHandler(sys.stderr))
-    async with open_runtime(config, bus=bus) as runtime:
+    async with open_runtime(config, bus=bus, state_dir=state_dir) as runtime:
         yield runtime
 
 

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Final
 
 import click
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from actorllama.cli.examples import examples
 from actorllama.cli.failures import describe
@@ -28,6 +28,7 @@ from actorllama.cli.parameters import (
 from actorllama.cli.run_report import RunStatistics, answer_of, statistics_of, worst_exit_code
 from actorllama.cli.run_view import RunView, WholeView, view_for
 from actorllama.cli.screen import note, say_json
+from actorllama.cli.state_dir import WATCHED, given_state_dir
 from actorllama.cli.turns import Outcome, Prompt, take_turns
 from actorllama.errors import RequestError
 
@@ -71,6 +72,7 @@ class _Ended:
         ),
         *SAMPLING,
         *LAYOUT,
+        WATCHED,
         JSON,
     ],
     epilog=examples(
@@ -88,6 +90,7 @@ def command(
     words: tuple[str, ...],
     model: str | None,
     raw: bool,
+    state_dir: str | None,
     as_json: bool,
     **_shared: object,
 ) -> int:
@@ -95,13 +98,14 @@ def command(
 
     Each PROMPT is a conversation of its own. MODEL is the path of a GGUF file (or give --model); without one
     the embedded demo model answers. A PROMPT that is `-` is read from standard input. Ctrl-C stops the
-    replies and keeps what was said; a second Ctrl-C leaves at once.
+    replies and keeps what was said; a second Ctrl-C leaves at once. Nothing is kept on disk; with --state-dir
+    the verdict about the model is, and the run can be watched.
     """
     path, texts = _split(words, model)
     if not texts:
         raise click.UsageError("Missing argument 'PROMPT...'.", context)
     asking = asking_from(context)
-    loading = loading_from(context, path)
+    loading = evolve(loading_from(context, path), state_dir=given_state_dir(state_dir))
     run = _Run(
         prompts=_prompts(texts),
         asking=asking,

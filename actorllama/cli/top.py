@@ -15,6 +15,7 @@ from attrs import frozen
 from actorllama.cli.examples import examples
 from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.screen import note, say_table
+from actorllama.cli.state_dir import default_state_dir
 from actorllama.cli.top_keys import single_keys, wait_for_key
 from actorllama.cli.top_link import FoundRuntime, Said, find_runtimes, open_link
 from actorllama.cli.top_view import TopView, top_view_for
@@ -25,8 +26,8 @@ __all__ = ["command"]
 _MAX_INTERVAL_S: Final = 3600.0
 _EARLY: Final = 0.9  # of an interval: snapshots do not come to the millisecond
 _HOW: Final = (
-    "no runtime answers there. Start one with open_runtime(state_dir=...), for as long as it runs it can be "
-    "watched, and give the same directory here"
+    "no runtime answers there. Start one with open_runtime(state_dir=...) or --state-dir, for as long as it "
+    "runs it can be watched, and give the same directory here"
 )
 
 
@@ -34,7 +35,8 @@ _HOW: Final = (
 class _Asked:
     """The command line, checked."""
 
-    folder: Path
+    folders: tuple[Path, ...]
+    """The first one in which a runtime answers is looked at."""
     attach: str | None
     as_json: bool
     is_once: bool
@@ -46,9 +48,10 @@ class _Asked:
     params=[
         click.Option(
             ["--state-dir"],
-            default=".",
+            default=None,
             metavar="DIR",
-            help="What open_runtime(state_dir=...) was given, or the directory above.  [default: .]",
+            help="What open_runtime(state_dir=...) or a command was given, or the directory above.  "
+            "[default: ., then ~/.local/state/actorllama]",
         ),
         click.Option(
             ["--attach"], metavar="PID|PATH", help="Which runtime: its process, or its observe*.sock file."
@@ -69,7 +72,9 @@ class _Asked:
         "actorllama top --attach state/observe.sock --json --interval 10",
     ),
 )
-def command(*, state_dir: str, attach: str | None, once: bool, interval_s: float, as_json: bool) -> int:
+def command(
+    *, state_dir: str | None, attach: str | None, once: bool, interval_s: float, as_json: bool
+) -> int:
     """Watch a running runtime: models, slots, tokens per second, cache, pressure, events.
 
     A runtime that has a state directory listens there on a socket that only its user can open. It tells and
@@ -81,9 +86,18 @@ def command(*, state_dir: str, attach: str | None, once: bool, interval_s: float
         reason = f"must be between 0 and {_MAX_INTERVAL_S:g} seconds"
         raise RequestError(field="--interval", value=interval_s, reason=reason)
     asked = _Asked(
-        folder=_folder(state_dir), attach=attach, as_json=as_json, is_once=once, interval_s=interval_s
+        folders=_default_folders() if state_dir is None else (_folder(state_dir),),
+        attach=attach,
+        as_json=as_json,
+        is_once=once,
+        interval_s=interval_s,
     )
     return run_interruptible(partial(_watch, asked))
+
+
+def _default_folders() -> tuple[Path, ...]:
+    there = tuple(folder for folder in (Path(), default_state_dir()) if folder.is_dir())
+    return there or (Path(),)
 
 
 def _folder(text: str) -> Path:
@@ -114,21 +128,30 @@ async def _choose(asked: _Asked) -> Path:
     """
     if asked.attach is not None and not asked.attach.isdecimal():
         return Path(asked.attach)
-    found = await find_runtimes(asked.folder)
+    found, folder = await _found(asked)
     if asked.attach is not None:
         meant = next((one.path for one in found if str(one.pid) == asked.attach), None)
         if meant is None:
             pids = ", ".join(str(one.pid) for one in found) or "none"
-            reason = f"no runtime of this process answers under {asked.folder}. There are: {pids}"
+            reason = f"no runtime of this process answers under {folder}. There are: {pids}"
             raise RequestError(field="--attach", value=asked.attach, reason=reason)
         return meant
     if not found:
-        raise RequestError(field="--state-dir", value=str(asked.folder), reason=_HOW)
+        raise RequestError(field="--state-dir", value=str(folder), reason=_HOW)
     if len(found) > 1:
         say_table(("PID", "VERSION", "MODELS", "SOCKET"), [_row(one) for one in found])
         reason = f"{len(found)} runtimes answer there. Choose one with --attach PID or --attach SOCKET"
-        raise RequestError(field="--state-dir", value=str(asked.folder), reason=reason)
+        raise RequestError(field="--state-dir", value=str(folder), reason=reason)
     return next(one.path for one in found)
+
+
+async def _found(asked: _Asked) -> tuple[tuple[FoundRuntime, ...], Path]:
+    """Look where the user said, or in one default place after the other."""
+    for folder in asked.folders:
+        found = await find_runtimes(folder)
+        if any(asked.attach in (None, str(one.pid)) for one in found):
+            return found, folder
+    return await find_runtimes(asked.folders[0]), asked.folders[0]
 
 
 def _row(one: FoundRuntime) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from actorllama.cli.console.loop import go_on
 from actorllama.cli.console.plain_front import PlainFront
 from actorllama.cli.console.session import Session, free_name
 from actorllama.cli.console.speakers import load_speaker, name_for, path_of, speaker_of
-from actorllama.cli.console.store import Store, default_state_dir
+from actorllama.cli.console.store import Store
 from actorllama.cli.console.talk import Talk
 from actorllama.cli.console.terminal_front import TerminalFront
 from actorllama.cli.examples import examples
@@ -26,6 +26,7 @@ from actorllama.cli.interrupts import Interrupts, run_interruptible
 from actorllama.cli.loading import Loading, loading_from
 from actorllama.cli.parameters import LAYOUT, checked_text, model_path_from
 from actorllama.cli.screen import is_fancy, progress
+from actorllama.cli.state_dir import default_state_dir, given_state_dir
 from actorllama.errors import RequestError
 from actorllama.runtime import Model, Runtime, open_runtime
 from actorllama.telemetry import Bus, attach_structlog
@@ -85,9 +86,7 @@ def command(
     turn by turn: after a kill, --load goes on. Where standard input is no terminal, each of its lines is a
     message or a command, and only what was saved by /save is kept.
     """
-    directory = (
-        default_state_dir() if state_dir is None else Path(checked_text(state_dir, field="--state-dir"))
-    )
+    directory = given_state_dir(state_dir) or default_state_dir()
     talk = None if load is None else Store(directory).read(load)
     path = path_of(talk.speaker.path) if talk is not None and model is None else model_path_from(model)
     opening = _Opening(

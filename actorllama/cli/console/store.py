@@ -17,15 +17,9 @@ from actorllama.cli.console.talk import Talk
 from actorllama.cli.console.talk_file import MAX_BYTES, NAME, bytes_of, check_name, head_of, talk_from
 from actorllama.errors import ConversationChanged, RequestError
 
-__all__ = ["Store", "default_state_dir"]
+__all__ = ["Store"]
 
 _SUFFIX: Final = ".json"
-
-
-def default_state_dir() -> Path:
-    """Give the directory where XDG wants what a program remembers."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "actorllama"
 
 
 class Store:

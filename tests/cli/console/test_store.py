@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from actorllama.cli.console.store import Store, default_state_dir
+from actorllama.cli.console.store import Store
 from actorllama.cli.console.talk import Exchange, Speaker, Talk
 from actorllama.cli.console.talk_file import check_name
 from actorllama.errors import ConversationChanged, RequestError
@@ -101,14 +101,6 @@ def test_the_file_is_readable_json(tmp_path: Path) -> None:
 def test_a_name_cannot_lead_elsewhere(name: str) -> None:
     with pytest.raises(RequestError):
         check_name(name)
-
-
-def test_the_default_directory_is_the_one_of_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert default_state_dir() == tmp_path / "actorllama"
-    monkeypatch.delenv("XDG_STATE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_state_dir() == tmp_path / ".local" / "state" / "actorllama"
 
 
 def test_what_somebody_else_has_written_since_is_not_written_over(tmp_path: Path) -> None:
