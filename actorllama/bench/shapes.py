@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from actorllama.errors import RequestError
-from actorllama.testing.random_models import cached_random_model
 
 __all__ = ["SHAPES", "shape_path"]
 
@@ -24,6 +23,10 @@ def shape_path(shape: str) -> Path:
     """
     if shape not in SHAPES:
         raise RequestError(field="shape", value=shape, reason=f"is not one of {', '.join(SHAPES)}")
+    from actorllama.testing.random_models import (
+        cached_random_model,
+    )  # brings gguf: 12 MB in processes of peers
+
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actorllama" / "bench"
     root.mkdir(parents=True, exist_ok=True)
     return cached_random_model(root, shape)

@@ -67,8 +67,9 @@ _PARAMS: Final[list[click.Parameter]] = [
     count_option("--tight-cache-mb", "tight_cache_mb", 24, "crowd: RAM cache of its second run."),
     count_option("--restarted", "n_restarted", 3, "restart: conversations."),
     count_option("--restart-prompt", "n_restart_prompt", 3840, "restart: tokens of each."),
-    count_option("--memory", "n_memory", 8, "memory: conversations."),
-    count_option("--memory-prompt", "n_memory_prompt", 1024, "memory: tokens of each."),
+    count_option("--memory", "n_memory", 16, "memory: conversations."),
+    count_option("--memory-prompt", "n_memory_prompt", 256, "memory: tokens of each."),
+    count_option("--memory-cells", "n_memory_cells", 4096, "memory: tokens that a slot can hold."),
     count_option("--ram-cache-mb", "ram_cache_mb", 1024, "Budget of everyone's cache in RAM."),
 ]
 

@@ -26,6 +26,8 @@ class Setup:
     """Budget of what is kept in memory besides the live contexts; 0 keeps nothing."""
     root: Path
     """A directory of this contestant: its log, and all that it saves."""
+    is_bare: bool = False
+    """Whether nothing at all is to be kept besides the live contexts, by who could do without."""
     n_banned: int = 0
     """Tokens 128 to 127 + n_banned are never chosen: in a random model they are bytes of no character, which
     some hold back, and then leave out of what they tell. Ends of a reply are never chosen either."""

@@ -100,14 +100,14 @@ async def memory(
 ) -> Part:
     """Have everyone hold the same conversations with nothing kept besides the live contexts."""
     n = options.n_memory
-    own = evolve(setup, n_slots=n, ctx_per_slot=options.memory_cells, ram_cache_bytes=0)
+    own = evolve(setup, n_slots=n, ctx_per_slot=options.memory_cells, ram_cache_bytes=0, is_bare=True)
     openings = [said(options.n_memory_prompt, f"memory {number}") for number in range(n)]
     async with sides_of(entries, own) as sides:
         await _Talks(options, openings, n_reply=options.n_reply, n_lanes=n).run(sides, n_rounds=1)
         for side in sides:
             await side.look()
     note(f"memory: {n} conversations without a cache")
-    case = f"{n} of {options.n_memory_prompt} tokens, no cache"
+    case = f"{n} of {options.n_memory_prompt} tokens in slots of {options.memory_cells}, no cache"
     return Part(load="memory", case=case, sides=sides)
 
 

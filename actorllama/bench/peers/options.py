@@ -70,8 +70,10 @@ class PeersOptions:
     """Budget of the RAM cache in a second run of the crowd, so small that not all of it fits."""
     n_restarted: int = 3
     n_restart_prompt: int = 3840
-    n_memory: int = 8
-    n_memory_prompt: int = 1024
+    n_memory: int = 16
+    n_memory_prompt: int = 256
+    n_memory_cells: int = 4096
+    """Of each slot in the load of memory, as far as the model goes; they take their memory used or not."""
     n_checked: int = 3
     """Conversations of the crowd whose replies are compared with those of an unbroken run."""
 
@@ -96,6 +98,7 @@ class PeersOptions:
             ("restart-prompt", self.n_restart_prompt, 1 << 20),
             ("memory", self.n_memory, 128),
             ("memory-prompt", self.n_memory_prompt, 1 << 20),
+            ("memory-cells", self.n_memory_cells, 1 << 20),
             ("ram-cache-mb", self.ram_cache_bytes >> 20, 1 << 20),
             ("tight-cache-mb", self.tight_cache_bytes >> 20, 1 << 20),
         )
@@ -155,7 +158,8 @@ class PeersOptions:
     @property
     def memory_cells(self) -> int:
         """Tokens that a slot must hold in the load of memory."""
-        return _rounded(self.n_memory_prompt + self.n_reply)
+        least = _rounded(self.n_memory_prompt + self.n_reply)
+        return max(least, min(self.n_memory_cells, self.n_ctx_train) // _CELLS_OF_A_STEP * _CELLS_OF_A_STEP)
 
 
 def said(n_tokens: int, name: str) -> tuple[int, ...]:

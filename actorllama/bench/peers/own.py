@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 
 from actorllama.config import Config
 from actorllama.engine import (
+    EngineOptions,
     ModelInfo,
     ReadCacheStatistics,
     TextPiece,
@@ -46,6 +47,8 @@ class OwnOrder:
     n_threads: int
     ram_cache_bytes: int
     n_banned: int
+    is_bare: bool
+    """Keep no turn, and let no prompt begin with what others have computed."""
     saved: str | None
     """The state directory; ``None`` keeps nothing on disk."""
 
@@ -76,6 +79,7 @@ class OwnRuntime:
         self._taker = taker
         banned = [*taker.info.vocabulary.end_tokens, *range(128, 128 + order.n_banned)]
         self._sampling = SamplingOptions(temperature=0.0, logit_bias=dict.fromkeys(banned, -math.inf))
+        self._is_kept = not order.is_bare
         self._lineages: dict[str, tuple[int, ...]] = {}
 
     async def take(self, ask: OwnAsk, on_piece: Callable[[float, TextPiece], Awaitable[None]]) -> TurnResult:
@@ -106,7 +110,7 @@ class OwnRuntime:
             sampling=params_of(self._sampling),
             max_tokens=ask.n_reply,
             stop=(),
-            keep=True,
+            keep=self._is_kept,
             vocabulary=info.vocabulary,
             context=info.context,
         )
@@ -129,7 +133,10 @@ class OwnRuntime:
 @asynccontextmanager
 async def open_own(order: OwnOrder) -> AsyncGenerator[OwnRuntime, None]:
     """Open the runtime and load the model; everything that was not told is the default."""
-    config = Config(cache=CacheOptions(ram_limit_bytes=order.ram_cache_bytes))
+    config = Config(
+        cache=CacheOptions(ram_limit_bytes=order.ram_cache_bytes),
+        engine=EngineOptions(prefix_cache=not order.is_bare),
+    )
     root = None if order.saved is None else Path(order.saved)
     async with open_runtime(config, state_dir=root) as runtime:
         await runtime.load(

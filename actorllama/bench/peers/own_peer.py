@@ -86,6 +86,7 @@ def order_of(setup: Setup) -> OwnOrder:
         n_threads=setup.n_threads,
         ram_cache_bytes=setup.ram_cache_bytes,
         n_banned=setup.n_banned,
+        is_bare=setup.is_bare,
         saved=str(setup.saved) if setup.ram_cache_bytes else None,
     )
 

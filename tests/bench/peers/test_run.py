@@ -62,7 +62,7 @@ async def test_every_load_is_counted_and_told(fake_server: Path) -> None:
         "crowd: 3 conversations, 2 slots, RAM cache of 1024 MB",
         "crowd: 3 conversations, 2 slots, RAM cache of 24 MB",
         "restart: 2 conversations of 32 tokens",
-        "memory: 2 of 16 tokens, no cache",
+        "memory: 2 of 16 tokens in slots of 512, no cache",
     ]
     (one,), (two,), (talks,), (crowd,), _, (restart,), _ = (load["sides"] for load in answer["loads"])
     assert (one["n_turns"], two["n_turns"]) == (2, 4)
