@@ -4,7 +4,7 @@
 seconds of the processor), ``facts.py`` (machine, build, model, commit: what every answer begins with),
 ``scenarios.py`` (named ways to run them; ``config/bench/*.toml`` say the same), ``chart.py`` and ``plot.py``
 (pictures), ``shapes.py`` (the random models that speed is measured on). Then the benches: ``decode.py``:
-decoding against a bare ``llama_decode`` loop. ``exactness.py``: what ``exact`` costs against ``faithful``.
+decoding against a bare ``llama_decode`` loop. ``decode_profile.py``: where the time of a step goes. ``exactness.py``: what ``exact`` costs against ``faithful``.
 ``warm.py``: time to the first token by where a prefix is. ``conversation.py``: what conversations that begin
 alike write and compute. ``codec.py``: what a codec saves, costs and spoils on a model's own states.
 ``eviction.py``: policies on a trace (``block_trace.py``, ``synthetic_traces.py``), beside bounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from attrs import evolve
@@ -12,6 +13,9 @@ from actorllama.cli.bench_cost import with_cost
 from actorllama.cli.bench_run import draw_report, measure, tell_lines
 from actorllama.cli.bench_target import TARGET, target_from
 from actorllama.cli.screen import note
+
+if TYPE_CHECKING:
+    from actorllama.bench import DecodeBenchOptions
 
 __all__ = ["command"]
 
@@ -50,12 +54,18 @@ __all__ = ["command"]
             help="Say also what exact costs against faithful: a few seconds more.",
         ),
         click.Option(
+            ["--profile", "is_profile"],
+            is_flag=True,
+            help="Say where the time of a step goes, and what a busy event loop costs.",
+        ),
+        click.Option(
             ["--telemetry", "is_telemetry"], is_flag=True, help="Measure also with every handler attached."
         ),
     ],
     lines=(
         "actorllama bench decode",
         "actorllama bench decode --scenario decode-05b -n 32 --json",
+        "actorllama bench decode --shape 15m --profile --rounds 3",
         "actorllama bench decode --model model.gguf -n 2 --tokens 8 --rounds 1 --no-cost --telemetry",
     ),
 )
@@ -70,6 +80,7 @@ def command(
     n_others: int,
     is_whole: bool,
     is_cost: bool,
+    is_profile: bool,
     is_telemetry: bool,
     as_json: bool,
     plot: Path | None,
@@ -78,7 +89,7 @@ def command(
 
     The median of the rounds' ratios is the result. A random model is written once and kept in the cache.
     At the end a short measurement says what exact costs against faithful; actorllama bench exactness takes
-    its time over that.
+    its time over that. With --profile it measures the parts of a step instead.
     """
     from actorllama.bench import DecodeBenchOptions, run_decode_bench
 
@@ -95,6 +106,8 @@ def command(
         has_telemetry=is_telemetry,
     )
     options = evolve(options, model=target.path)  # only now: what is refused writes no model
+    if is_profile:
+        return _profile(options, as_json=as_json, plot=plot)
     report, code = measure(lambda: run_decode_bench(options, note))
     if report is None:
         return code
@@ -106,4 +119,14 @@ def command(
         lambda: with_cost(report, options.model, target.label, n_seq=n_seq, n_threads=n_threads)
     )
     tell_lines(with_its_cost or report, as_json=as_json)
+    return code
+
+
+def _profile(options: DecodeBenchOptions, *, as_json: bool, plot: Path | None) -> int:
+    from actorllama.bench.decode_profile import run_decode_profile
+
+    profile, code = measure(lambda: run_decode_profile(options, note))
+    if profile is not None:
+        draw_report(profile, plot)
+        tell_lines(profile, as_json=as_json)
     return code

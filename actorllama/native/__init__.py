@@ -4,7 +4,8 @@
 only package that imports llama_cpp and touches ctypes. ``gguf.py``: reading a model file without
 loading it. ``sampling.py``, ``rng.py``: what a turn asks of its sampler, and the generator behind
 it. ``state_blocks.py``: saved states cut into blocks that others can share, and joined again.
-``lease.py``: native memory is freed exactly once, after the last thread has left it.
+``lease.py``: native memory is freed exactly once, after the last thread has left it. ``run_delay.py``: how
+long a thread waited for a processor.
 
 **Who owns it and what always holds.** A native object belongs to one thread; ``close`` and ``abort``
 may come from any. Every integer and path is checked before it reaches C, because a failed assertion
