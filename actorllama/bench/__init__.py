@@ -4,12 +4,13 @@
 seconds of the processor), ``facts.py`` (machine, build, model, commit: what every answer begins with),
 ``scenarios.py`` (named ways to run them; ``config/bench/*.toml`` say the same), ``chart.py`` and ``plot.py``
 (pictures), ``shapes.py`` (the random models that speed is measured on). Then the benches: ``decode.py``:
-decoding against a bare ``llama_decode`` loop. ``decode_profile.py``: where the time of a step goes. ``exactness.py``: what ``exact`` costs against ``faithful``.
-``warm.py``: time to the first token by where a prefix is. ``conversation.py``: what conversations that begin
-alike write and compute. ``codec.py``: what a codec saves, costs and spoils on a model's own states.
-``eviction.py``: policies on a trace (``block_trace.py``, ``synthetic_traces.py``), beside bounds
-(``clairvoyant.py``); it counts and takes no time. ``actors.py``: the kernel against bare trio. ``peers``:
-other programs that run llama.cpp, under the same loads. ``scaling``: cost against size, with exponents.
+decoding against a bare ``llama_decode`` loop. ``decode_profile.py``: where the time of a step goes.
+``exactness.py``: what ``exact`` costs against ``faithful``. ``warm.py``: time to the first token by where a
+prefix is. ``conversation.py``: what conversations that begin alike write and compute. ``codec.py``: what a
+codec saves, costs and spoils on a model's own states. ``eviction.py``: policies on a trace
+(``block_trace.py``, ``synthetic_traces.py``), beside bounds (``clairvoyant.py``); it counts and takes no
+time. ``actors.py``: the kernel against bare trio. ``peers``: other programs that run llama.cpp, under the
+same loads. ``scaling``: cost against size, with exponents.
 
 **Who owns it and what always holds.** A bench opens what it measures and closes it. The two sides of
 a ratio run in one process, in alternating order, after a warm-up; medians are quoted, spread is shown.
