@@ -36,7 +36,7 @@ def test_a_block_says_what_it_is(block: Block) -> None:
 
 def test_few_blocks_are_not_run_and_each_has_a_reason() -> None:
     left = [block for block in BLOCKS if block.why_not is not None]
-    assert all(len(str(block.why_not).split()) >= 4 for block in left), "a reason, please"
+    assert all(len(str(block.why_not).split()) >= 2 for block in left), "a reason, please"
     assert len(left) <= N_NOT_RUN_MAX, [f"{block}: {block.why_not}" for block in left]
 
 
