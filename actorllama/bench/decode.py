@@ -11,8 +11,8 @@ from actorllama.bench.bare_loop import BareLoop
 from actorllama.bench.decode_report import DecodeBenchOptions, DecodeReport, DecodeRound
 from actorllama.bench.decode_turns import prompt_of, turns_rate
 from actorllama.bench.facts import BenchStart, MeasuredModel
-from actorllama.bench.handlers import all_handlers
 from actorllama.bench.harness import CpuMeter
+from actorllama.bench.telemetry_cost import run_telemetry_cost
 from actorllama.config import Config
 from actorllama.engine import EngineHost
 from actorllama.runtime import Model, open_runtime
@@ -50,16 +50,17 @@ async def run_decode_bench(
         host = await rt.host()
         bare = await trio.to_thread.run_sync(BareLoop.open, rt, options)
         try:
-            rounds, handlers = await _rounds(
-                options, model, bare, host, bus, on_progress, cpu=cpu, bare_cpu=bare_cpu
-            )
+            rounds = await _rounds(options, model, bare, host, on_progress, cpu=cpu, bare_cpu=bare_cpu)
         finally:
             await trio.to_thread.run_sync(bare.close)
+        telemetry = None
+        if options.has_telemetry:
+            telemetry = await run_telemetry_cost(options, model, bus, on_progress)
         return DecodeReport(
             options=options,
             facts=began.facts(build=rt.build_info(), model=MeasuredModel.of(options.model, options.label)),
             rounds=tuple(rounds),
-            handlers=handlers,
+            telemetry=telemetry,
             cpu_s_per_1000_tokens=cpu.s_per_1000_tokens,
             bare_cpu_s_per_1000_tokens=bare_cpu.s_per_1000_tokens,
         )
@@ -70,49 +71,28 @@ async def _rounds(
     model: Model,
     bare: BareLoop,
     host: EngineHost,
-    bus: Bus,
     on_progress: Callable[[str], None],
     *,
     cpu: CpuMeter,
     bare_cpu: CpuMeter,
-) -> tuple[Sequence[DecodeRound], tuple[str, ...]]:
+) -> Sequence[DecodeRound]:
     async def bare_rate_now() -> float:
         with bare_cpu.measuring(options.n_seq * options.n_tokens):
             return await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
 
     rounds: list[DecodeRound] = []
-    handlers: tuple[str, ...] = ()
     for index in range(options.n_rounds + 1):
         # Bare before and after: a machine whose speed drifts does so for both.
         before = await bare_rate_now()
-        told_rate = None
-        is_told_first = options.has_telemetry and index % 2 == 1  # neither side is always the later one
-        if is_told_first:
-            told_rate, handlers = await _told_rate(options, model, index, bus)
         runtime_rate = await turns_rate(options, model, index, cpu)
-        if options.has_telemetry and not is_told_first:
-            told_rate, handlers = await _told_rate(options, model, index, bus)
         after = await bare_rate_now()
         if index == 0:  # warm-up
             cpu.clear()
             bare_cpu.clear()
             continue
         bare_rate = statistics.harmonic_mean((before, after))
-        rounds.append(
-            DecodeRound(
-                bare_tokens_per_s=bare_rate,
-                runtime_tokens_per_s=runtime_rate,
-                telemetry_tokens_per_s=told_rate,
-            )
-        )
+        rounds.append(DecodeRound(bare_tokens_per_s=bare_rate, runtime_tokens_per_s=runtime_rate))
         on_progress(
             f"round {index}/{options.n_rounds}: bare {bare_rate:.0f}, runtime {runtime_rate:.0f} tokens/s"
         )
-    return rounds, handlers
-
-
-async def _told_rate(
-    options: DecodeBenchOptions, model: Model, index: int, bus: Bus
-) -> tuple[float, tuple[str, ...]]:
-    with all_handlers(bus) as handlers:
-        return await turns_rate(options, model, index, CpuMeter()), handlers
+    return rounds

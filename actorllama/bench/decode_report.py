@@ -11,6 +11,7 @@ from attrs import frozen
 from actorllama.bench.chart import Bar, Chart, Panel, Series, series_of
 from actorllama.bench.facts import BenchFacts, plain_options
 from actorllama.bench.harness import Spread
+from actorllama.bench.telemetry_report import TelemetryReport
 from actorllama.errors import RequestError
 
 __all__ = ["N_PROMPT", "DecodeBenchOptions", "DecodeReport", "DecodeRound"]
@@ -37,7 +38,9 @@ class DecodeBenchOptions:
     n_other_models: int = 0
     """Idle models loaded beside the measured one."""
     has_telemetry: bool = False
-    """Measure each round also with every handler attached."""
+    """Measure also what all handlers together cost."""
+    n_turns: int = 10_000
+    """Turns at least for that, with handlers and without."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot be measured."""
@@ -45,6 +48,7 @@ class DecodeBenchOptions:
             ("n", self.n_seq, 1, 256),
             ("tokens", self.n_tokens, 4, 1 << 16),
             ("rounds", self.n_rounds, 1, 1000),
+            ("turns", self.n_turns, 1, 1 << 24),
         )
         for field, value, low, high in bounds:
             if not low <= value <= high:
@@ -62,19 +66,11 @@ class DecodeRound:
 
     bare_tokens_per_s: float
     runtime_tokens_per_s: float
-    telemetry_tokens_per_s: float | None = None
-    """With every handler attached; ``None`` if that was not measured."""
 
     @property
     def ratio(self) -> float:
         """Runtime against bare."""
         return self.runtime_tokens_per_s / self.bare_tokens_per_s
-
-    @property
-    def telemetry_ratio(self) -> float | None:
-        """With handlers against without."""
-        rate = self.telemetry_tokens_per_s
-        return None if rate is None else rate / self.runtime_tokens_per_s
 
 
 @frozen(kw_only=True)
@@ -84,17 +80,11 @@ class DecodeReport:
     options: DecodeBenchOptions
     facts: BenchFacts
     rounds: tuple[DecodeRound, ...]
-    handlers: tuple[str, ...] = ()
-    """What was attached for ``telemetry_ratio``."""
+    telemetry: TelemetryReport | None = None
+    """What handlers cost; ``None`` if that was not measured."""
     cpu_s_per_1000_tokens: float | None = None
     """Of the runtime, prompts of 16 tokens included."""
     bare_cpu_s_per_1000_tokens: float | None = None
-
-    @property
-    def telemetry_ratio(self) -> float | None:
-        """Median of with handlers against without; ``None`` if that was not measured."""
-        ratios = [item.telemetry_ratio for item in self.rounds if item.telemetry_ratio is not None]
-        return statistics.median(ratios) if ratios else None
 
     @property
     def bare_tokens_per_s(self) -> float:
@@ -132,34 +122,20 @@ class DecodeReport:
                 {"bare": round(r.bare_tokens_per_s, 2), "runtime": round(r.runtime_tokens_per_s, 2)}
                 for r in self.rounds
             ],
-            **self._telemetry(),
-        }
-
-    def _telemetry(self) -> dict[str, object]:
-        if self.telemetry_ratio is None:
-            return {}
-        rates = [item.telemetry_tokens_per_s or 0.0 for item in self.rounds]
-        return {
-            "telemetry_ratio": round(self.telemetry_ratio, 4),
-            "telemetry_tokens_per_s": round(statistics.median(rates), 2),
-            "telemetry_handlers": list(self.handlers),
+            **({} if self.telemetry is None else self.telemetry.to_json()),
         }
 
     def lines(self) -> list[str]:
         """Give the report as a person reads it."""
         ratios = sorted(item.ratio for item in self.rounds)
         how = "streamed token by token" if self.options.is_streamed else "whole results"
-        told = []
-        if self.telemetry_ratio is not None:
-            names = ", ".join(self.handlers)
-            told = [f"  all handlers attached   {self.telemetry_ratio:10.3f} of the runtime without: {names}"]
         return [
             f"{self.options.label}: {self.options.n_seq} sequences x {self.options.n_tokens} tokens, {how}",
             f"  bare llama_decode loop  {self.bare_tokens_per_s:10.1f} tokens/s",
             f"  actorllama runtime      {self.runtime_tokens_per_s:10.1f} tokens/s, with sampling and text",
             f"  ratio                   {self.ratio:10.3f}"
             f", from {ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} rounds",
-            *told,
+            *(() if self.telemetry is None else self.telemetry.lines()),
             "Not shown: prompt processing, quality, long contexts, other machines.",
         ]
 

@@ -8,24 +8,35 @@ from actorllama.bench.handlers import all_handlers
 from actorllama.telemetry import Bus
 
 
-def options(**fields: bool) -> DecodeBenchOptions:
+def options(*, has_telemetry: bool) -> DecodeBenchOptions:
     return DecodeBenchOptions(
-        model=demo.model_path(), label="demo", n_seq=2, n_tokens=4, n_rounds=2, n_threads=1, **fields
+        model=demo.model_path(),
+        label="demo",
+        n_seq=2,
+        n_tokens=4,
+        n_rounds=2,
+        n_threads=1,
+        has_telemetry=has_telemetry,
+        n_turns=9,
     )
 
 
-async def test_each_round_is_measured_with_and_without_handlers() -> None:
+async def test_handlers_are_measured_on_as_many_turns_as_were_asked_for() -> None:
     report = await run_decode_bench(options(has_telemetry=True))
-    assert report.handlers == ("structlog", "json lines", "prometheus", "opentelemetry")
-    assert all(item.telemetry_tokens_per_s for item in report.rounds)
-    assert report.telemetry_ratio is not None
-    assert report.to_json()["telemetry_ratio"] == round(report.telemetry_ratio, 4)
+    cost = report.telemetry
+    assert cost is not None
+    assert cost.handlers == ("structlog", "json lines", "prometheus", "opentelemetry")
+    assert cost.n_turns == 20  # whole portions of 10, two at least
+    assert len(cost.told_tokens_per_s) == len(cost.bare_tokens_per_s) == 2
+    told = report.to_json()
+    assert told["telemetry_n_turns"] == 20
+    assert told["telemetry_ratio"] == round(cost.ratio.median, 4)
     assert any("all handlers attached" in line for line in report.lines())
 
 
 async def test_without_being_asked_no_handler_is_attached() -> None:
-    report = await run_decode_bench(options())
-    assert (report.handlers, report.telemetry_ratio) == ((), None)
+    report = await run_decode_bench(options(has_telemetry=False))
+    assert report.telemetry is None
     assert "telemetry_ratio" not in report.to_json()
 
 
