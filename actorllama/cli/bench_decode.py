@@ -59,14 +59,23 @@ __all__ = ["command"]
             help="Say where the time of a step goes, and what a busy event loop costs.",
         ),
         click.Option(
-            ["--telemetry", "is_telemetry"], is_flag=True, help="Measure also with every handler attached."
+            ["--telemetry", "is_telemetry"],
+            is_flag=True,
+            help="Say also what all handlers of telemetry cost: minutes more.",
+        ),
+        click.Option(
+            ["--turns", "n_turns"],
+            type=int,
+            default=10_000,
+            show_default=True,
+            help="Turns for that, with handlers and without.",
         ),
     ],
     lines=(
         "actorllama bench decode",
         "actorllama bench decode --scenario decode-05b -n 32 --json",
         "actorllama bench decode --shape 15m --profile --rounds 3",
-        "actorllama bench decode --model model.gguf -n 2 --tokens 8 --rounds 1 --no-cost --telemetry",
+        "actorllama bench decode --model model.gguf -n 2 --tokens 8 --no-cost --telemetry --turns 64",
     ),
 )
 def command(
@@ -82,6 +91,7 @@ def command(
     is_cost: bool,
     is_profile: bool,
     is_telemetry: bool,
+    n_turns: int,
     as_json: bool,
     plot: Path | None,
 ) -> int:
@@ -104,6 +114,7 @@ def command(
         n_other_models=n_others,
         is_streamed=not is_whole,
         has_telemetry=is_telemetry,
+        n_turns=n_turns,
     )
     options = evolve(options, model=target.path)  # only now: what is refused writes no model
     if is_profile:
