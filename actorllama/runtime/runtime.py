@@ -162,15 +162,15 @@ class Runtime:
         """
         grace_s = self._config.engine.unload_grace_s if grace_s is None else grace_s
         check_number("grace_s", grace_s, low=0.0, high=_MAX_GRACE_S)
-        supervisor = self._system.whereis(supervisor_name(name))
-        if supervisor is None:
+        if self._system.whereis(supervisor_name(name)) is None:
             await trio.lowlevel.checkpoint()
             raise ModelNotLoaded(model=name, loaded=self._names())
         self._models.pop(name, None)
-        ended = self._system.monitor(supervisor)
         ref = self._system.whereis(model_name(name))
         if ref is not None:
-            with suppress(ActorExited):  # it crashed just now: what is left of it goes below
+            # Of this incarnation: after a crash just now there may be another, which goes below.
+            ended = self._system.monitor(ref)
+            with suppress(ActorExited):
                 await ref.call(Unload(grace_s=grace_s), timeout_s=math.inf)
             with trio.move_on_after(grace_s + _END_TIMEOUT_S):
                 await ended.wait()

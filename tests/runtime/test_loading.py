@@ -10,7 +10,9 @@ import trio
 from actorllama import Runtime, open_runtime
 from actorllama.demo import model_path
 from actorllama.engine import ModelState
+from actorllama.engine.reports import LoopFailed
 from actorllama.errors import (
+    DecodeError,
     ModelAlreadyLoaded,
     ModelLoadError,
     ModelNotLoaded,
@@ -285,6 +287,19 @@ async def test_a_crash_while_unloading_ends_it_and_loads_nothing_again(fake_back
             gate.release()
         assert client.outcome is ModelUnavailable
         assert fake_backend.faults.n_loads == 1
+
+
+async def test_a_model_that_crashed_just_before_is_unloaded_at_once(fake_backend: FakeBackend) -> None:
+    """Its supervisor starts another one, and that is not what unloading may wait for."""
+    async with open_runtime(backend=fake_backend) as rt:
+        await load(rt)
+        ref = rt.system.whereis(model_name("fake"))
+        assert ref is not None
+        ref.info_nowait(LoopFailed(error=DecodeError(code=-3, is_retryable=False)))
+        with trio.fail_after(30):
+            await rt.unload("fake")
+        assert await rt.models() == ()
+    fake_backend.ledger.check()
 
 
 async def test_unloading_twice_at_once_is_one_unloading(fake_backend: FakeBackend) -> None:
