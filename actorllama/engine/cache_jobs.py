@@ -28,6 +28,9 @@ from actorllama.kvcache import (
 __all__ = ["Bring", "Brought", "CacheJob", "JobOutcome", "Split", "Touch", "Write", "begun"]
 
 _INLINE_BYTES = 1 << 18  # copying this much takes some tens of microseconds; a hop to a thread takes 100
+# A child, its thread and the way back take half a millisecond, most of it on the event loop. This much takes
+# three in pages that were touched; into others it may take a hundred.
+_INLINE_TOUCHED_BYTES = 32 << 20
 
 
 @frozen(kw_only=True)
@@ -117,10 +120,9 @@ class Bring:
     @property
     def is_quick(self) -> bool:
         """Whether it may run on the event loop."""
-        return (
-            not self.job.needs_disk
-            and sum(entry.n_bytes for entry in self.job.held.values()) <= _INLINE_BYTES
-        )
+        n_bytes = sum(entry.n_bytes for entry in self.job.held.values())
+        n_untouched = n_bytes - self.memory.touched_bytes
+        return not self.job.needs_disk and n_bytes <= _INLINE_TOUCHED_BYTES and n_untouched <= _INLINE_BYTES
 
     def run(self) -> Brought:
         """Make the state that the asker's context restores."""

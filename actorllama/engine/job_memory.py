@@ -28,6 +28,11 @@ class MemoryLoan:
     transit: TouchedMemory | None = None
     """Where ``join`` takes it from, if that is lent."""
 
+    @property
+    def touched_bytes(self) -> int:
+        """Bytes that ``join`` can give out of pages that were touched before."""
+        return 0 if self.transit is None else self.transit.idle_bytes
+
 
 class JobMemory:
     """An arena for the RAM tier's payloads, and one for states on their way; each lent to one job at a time.

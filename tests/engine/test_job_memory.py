@@ -9,10 +9,16 @@ import numpy as np
 import trio
 from attrs import evolve
 
+from actorllama.actors import Ref
 from actorllama.engine import CacheActor
-from actorllama.engine.cache_messages import GiveBack, OfferMemory
+from actorllama.engine.cache_jobs import Bring
+from actorllama.engine.cache_messages import FindPrefix, GiveBack, OfferMemory
+from actorllama.engine.commands import RestoredState
 from actorllama.engine.job_memory import JobMemory, MemoryLoan
-from actorllama.kvcache import ArenaStatistics, CacheOptions
+from actorllama.ids import TurnId
+from actorllama.kvcache import ArenaStatistics, Block, CacheOptions, PrefixHit, ReadJob, root_key
+from actorllama.kvcache.arena_prefault import PAGE_BYTES
+from actorllama.testing.fake_cutter import FakeCutter
 from tests.engine.test_cache_actor import keep, open_desk, wait_found
 
 MIB = 1 << 20
@@ -186,3 +192,30 @@ async def test_a_state_that_is_being_brought_outlives_the_entries_that_it_comes_
         assert b"".join(states) == bytes(cast("memoryview", keep(kept).kv))[8 : 8 + len(states) * BLOCK * 16]
         del job
         assert pages_of(cache).n_pieces == 0
+
+
+def test_a_state_is_put_together_at_once_where_its_pages_were_touched_before() -> None:
+    blocks = [Block(parent=root_key("ab", block_tokens=1), tokens=(n,), payload=bytes(MIB)) for n in range(2)]
+    keys = tuple(block.key for block in blocks)
+    job = ReadJob(keys=keys, held=dict(zip(keys, blocks, strict=True)), disk=None)
+    question = FindPrefix(
+        turn_id=TurnId(1),
+        namespace="ab",
+        tokens=(0, 1, 2),
+        n_had=0,
+        n_least=1,
+        token_s=None,
+        cutter=FakeCutter(),
+        reply_to=cast("Ref", None),
+    )
+    hit = PrefixHit(n_cells=2, blocks=keys, boundary=None, tier="ram")
+    loan = memory().lend_for_bringing(reads=False)
+    bring = Bring(question=question, hit=hit, job=job, memory=loan)
+    assert not bring.is_quick
+    brought = bring.run()
+    assert isinstance(brought.restore, RestoredState)
+    assert not bring.is_quick  # the state is there still, and no other page was touched
+    del brought
+    assert loan.touched_bytes == 2 * MIB + PAGE_BYTES
+    assert bring.is_quick
+    assert not evolve(bring, memory=MemoryLoan()).is_quick
