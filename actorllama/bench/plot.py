@@ -90,11 +90,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     if panel.names:
         axes.set_xticks(range(len(panel.names)), panel.names, rotation=20, ha="right", fontsize=8)
         axes.set_xlim(-0.5, len(panel.names) - 0.5)
-    sizes = sorted({x for series in panel.series for x in series.x})
-    if panel.x_scale == "log" and len(sizes) <= _N_TICKS:
-        # What was measured, and not the powers of ten between them.
-        axes.set_xticks(sizes, [f"{size:,.6g}" for size in sizes])
-        axes.set_xticks([], minor=True)
+    _tick_sizes(axes, panel)
     if panel.y_scale == "linear":
         axes.set_ylim(bottom=0)
     axes.tick_params(labelsize=8)
@@ -104,6 +100,15 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.spines[side].set_visible(False)
     if len(panel.series) + len(panel.bars) > 1:
         axes.legend(fontsize=8, frameon=False)
+
+
+def _tick_sizes(axes: Axes, panel: Panel) -> None:
+    """Name what was measured, and not the round numbers between."""
+    sizes = sorted({x for series in panel.series for x in series.x})
+    if panel.names or len(sizes) > _N_TICKS:
+        return
+    axes.set_xticks(sizes, [f"{size:,.0f}" if size == int(size) else f"{size:.3g}" for size in sizes])
+    axes.set_xticks([], minor=True)
 
 
 def _draw_series(axes: Axes, series: Series, number: int, *, are_joined: bool) -> None:
