@@ -93,7 +93,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     _tick_sizes(axes, panel)
     if panel.y_scale == "linear":
         axes.set_ylim(bottom=0)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(which="both", labelsize=8)
     axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
