@@ -56,7 +56,7 @@ class PeersOptions:
     n_turn_prompt: int = 128
     n_turn_reply: int = 64
     n_user: int = 32
-    """Tokens of each message after the first, in every load."""
+    """Tokens of each message after the first, in every load but that of a restart."""
     n_conversations: int = 4
     n_conversation_turns: int = 6
     n_system: int = 512
@@ -70,6 +70,7 @@ class PeersOptions:
     """Budget of the RAM cache in a second run of the crowd, so small that not all of it fits."""
     n_restarted: int = 3
     n_restart_prompt: int = 3840
+    n_restart_message: int = 16
     n_memory: int = 16
     n_memory_prompt: int = 256
     n_memory_cells: int = 4096
@@ -96,6 +97,7 @@ class PeersOptions:
             ("crowd-rounds", self.n_crowd_rounds, 1000),
             ("restarted", self.n_restarted, 64),
             ("restart-prompt", self.n_restart_prompt, 1 << 20),
+            ("restart-message", self.n_restart_message, 1 << 20),
             ("memory", self.n_memory, 128),
             ("memory-prompt", self.n_memory_prompt, 1 << 20),
             ("memory-cells", self.n_memory_cells, 1 << 20),
@@ -153,7 +155,7 @@ class PeersOptions:
     @property
     def restart_cells(self) -> int:
         """Tokens that a slot must hold in the load of a restart."""
-        return _rounded(self.n_restart_prompt + 2 * (self.n_user + self.n_reply))
+        return _rounded(self.n_restart_prompt + self.n_restart_message + 2 * self.n_reply)
 
     @property
     def memory_cells(self) -> int:

@@ -46,7 +46,7 @@ async def restart(
         await compare_with_unbroken(after, entries, own, talk, first=1)
         done.append(after)
         note(f"restart: {entry.name}")
-    case = f"{n} conversations of {options.n_restart_prompt} tokens"
+    case = f"{n} conversations of {options.n_restart_prompt} tokens, then {options.n_restart_message} more"
     return Part(load="restart", case=case, sides=tuple(done))
 
 
@@ -62,7 +62,7 @@ async def _go_on(side: Side, options: PeersOptions, talk: Talk) -> None:
     back: list[Taken] = []
     for number in range(options.n_restarted):
         ask, taken = talk[number][0]
-        message = said(options.n_user, f"message 1 of {number}")
+        message = said(options.n_restart_message, f"message 1 of {number}")
         ask = evolve(ask, prompt=ask.prompt + taken.reply + message, after=taken.key)
         asked_s = perf_counter()
         await side.contestant.bring_back(number)

@@ -42,7 +42,7 @@ def test_the_option_is_named(field: str, changes: dict[str, object]) -> None:
 
 def test_a_slot_holds_what_is_said_in_it() -> None:
     given = options()
-    assert given.restart_cells >= 3840 + 2 * 64
+    assert given.restart_cells >= 3840 + 16 + 64
     assert given.restart_cells % 256 == 0
     assert given.n_banned == 128
 

@@ -61,7 +61,7 @@ async def test_every_load_is_counted_and_told(fake_server: Path) -> None:
         "conversations: 2 of 2 turns, system prompt of 16 tokens",
         "crowd: 3 conversations, 2 slots, RAM cache of 1024 MB",
         "crowd: 3 conversations, 2 slots, RAM cache of 24 MB",
-        "restart: 2 conversations of 32 tokens",
+        "restart: 2 conversations of 32 tokens, then 16 more",
         "memory: 2 of 16 tokens in slots of 512, no cache",
     ]
     (one,), (two,), (talks,), (crowd,), _, (restart,), _ = (load["sides"] for load in answer["loads"])
@@ -71,7 +71,7 @@ async def test_every_load_is_counted_and_told(fake_server: Path) -> None:
     assert talks["n_turns"] == 4
     assert crowd["n_turns"] == 3  # the round in which they began does not count
     assert crowd["continuation"] == restart["continuation"] == {"n_checked": 2, "n_equal": 2}
-    assert restart["n_computed"] == 2 * 4  # what was saved came back
+    assert restart["n_computed"] == 2 * 16  # what was saved came back
     assert restart["disk_bytes"] > 0
     assert restart["cold_first_token_s"]["p50"] > 0
     assert one["memory"]["own_bytes"] > 0
