@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from queue import Queue
 from typing import Generic, TypeVar
@@ -57,18 +58,21 @@ class Backlog(Queue["T | threading.Event"], Generic[T]):
         self._thread: threading.Thread | None = None
         self._is_urgent = False
         self._n_dropped = 0
+        self._waiting: deque[T | threading.Event] = self.queue  # the inherited one, without its methods' cost
 
     def offer(self, item: T, *, is_urgent: bool = False) -> None:
         """Take an item, unless there is no room. Never waits, never raises."""
+        waiting = self._waiting
         with self.mutex:
-            if self._qsize() >= self.maxsize:
+            n_waiting = len(waiting)
+            if n_waiting >= self.maxsize:
                 self._n_dropped += 1
                 return
-            self._put(item)
+            waiting.append(item)
+            self._is_urgent |= is_urgent
             if self._thread is None:
                 self._start()
-            elif is_urgent or self._qsize() == 1:
-                self._is_urgent |= is_urgent
+            elif is_urgent or not n_waiting:
                 self.not_empty.notify()
 
     def flush(self, timeout_s: float) -> bool:

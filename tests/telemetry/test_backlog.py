@@ -40,6 +40,14 @@ def test_an_urgent_item_does_not_wait_for_others() -> None:
     assert done.wait(LONG_S)
 
 
+def test_the_first_item_may_be_urgent() -> None:
+    done = threading.Event()
+    backlog = Backlog[int](lambda _n: done.set(), print, interval_s=3600.0)
+    backlog.offer(1, is_urgent=True)
+
+    assert done.wait(LONG_S)
+
+
 def test_what_finds_no_room_is_dropped_and_told_once() -> None:
     work, told = Held(), list[int]()
     backlog = Backlog[int](work, told.append, limit=3, interval_s=0.0)
