@@ -7,7 +7,7 @@ from time import perf_counter
 
 from actorllama.bench.decode_report import N_PROMPT, DecodeBenchOptions
 from actorllama.bench.decode_turns import prompt_of
-from actorllama.engine import StepProbe
+from actorllama.engine import StepProbe, no_probe
 from actorllama.native import Backend, ContextOptions, InferenceContext, ModelOptions, StepBatch
 from actorllama.runtime import Runtime
 
@@ -47,7 +47,7 @@ class BareLoop:
 
         return cls(context, options, close)
 
-    def rate(self, probe: StepProbe | None = None) -> float:
+    def rate(self, probe: StepProbe = no_probe) -> float:
         """Run the loop on the calling thread; tokens per second. ``probe`` is told where each step is."""
         n, context = self._options.n_seq, self._context
         for seq_id in range(n):
@@ -65,7 +65,8 @@ class BareLoop:
             self._step(step, probe)
         return n * self._options.n_tokens / (perf_counter() - began)
 
-    def _step(self, step: int, probe: StepProbe | None) -> None:
+    def _step(self, step: int, probe: StepProbe) -> None:
+        probe("plan")
         n = self._options.n_seq
         batch = StepBatch(
             tokens=[3 + step % 128] * n,
@@ -73,10 +74,6 @@ class BareLoop:
             seq_ids=range(n),
             outputs=range(n),
         )
-        if probe is None:
-            self._context.decode(batch)
-            return
-        probe("plan")
         probe("decode")
         self._context.decode(batch)
         probe("between")

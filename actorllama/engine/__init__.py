@@ -64,7 +64,7 @@ from actorllama.engine.reports import FinishReason, LoopStatistics, TokenLogprob
 from actorllama.engine.request import TurnRequest, check_request
 from actorllama.engine.result import Timings, TurnResult, Usage
 from actorllama.engine.spec import ModelSpec
-from actorllama.engine.step_probe import STEP_PARTS, StepPart, StepProbe
+from actorllama.engine.step_probe import STEP_PARTS, StepPart, StepProbe, no_probe
 from actorllama.engine.stream import TextPiece, TurnStream
 from actorllama.engine.turn_record import TurnRecord
 from actorllama.engine.verdict import Verdict
@@ -124,6 +124,7 @@ __all__ = [
     "down",
     "level_of",
     "messages_from",
+    "no_probe",
     "plain",
     "run_canary",
     "salted",
