@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from actorllama.actors import Context, InitOutcome, Normal, Outcome, Owned, Ready, Ref, Server, Stop
+from actorllama.engine import events
 from actorllama.engine.idle_cells import IdleCells
 from actorllama.engine.load_job import LoadJob
 from actorllama.engine.memory_messages import ContextParked, Parked
-from actorllama.errors import ActorError
+from actorllama.errors import ActorError, StateError
+from actorllama.ids import SeqId
 
 __all__ = ["Parker"]
 
@@ -19,7 +21,8 @@ _COUNT_TIMEOUT_S = 600.0  # behind what is being cut, which is bounded by bytes
 class Parker(Server[None, None, None]):
     """Save what idle sequences hold and the cache has not, close the context, tell the model actor, end.
 
-    One sequence at a time: no more memory is taken meanwhile than for one.
+    One sequence at a time: no more memory is taken meanwhile than for one. A sequence that cannot be saved
+    will be computed again: that is no reason to keep the memory of the others, nor to crash.
     """
 
     def __init__(
@@ -59,10 +62,21 @@ class Parker(Server[None, None, None]):
         with suppress(ActorError):
             if await cache.call(cells.count(), timeout_s=_COUNT_TIMEOUT_S) >= len(cells.tokens):
                 return 0
-            kv = await self._ctx.run_native(lambda job: job.capture(cells.seq_id), self._job)
+            kv = await self._capture(cells.seq_id)
+            if kv is None:
+                return 0
             n_bytes = len(kv)
             cache.info_nowait(cells.kept(kv))
             del kv
             await cache.call(cells.count(), timeout_s=_COUNT_TIMEOUT_S)  # the copy is cut, and gone
             return n_bytes
         return 0
+
+    async def _capture(self, seq_id: SeqId) -> memoryview | None:
+        """Copy one sequence out; ``None`` where there is no memory even for that, or no state."""
+        try:
+            return await self._ctx.run_native(lambda job: job.capture(seq_id), self._job)
+        except (MemoryError, StateError) as exc:
+            measured = {"entry_bytes": 0, "pending_bytes": 0}
+            self._ctx.bus.execute(events.CELLS_DROPPED, measured, {"reason": str(exc) or "no memory"})
+            return None

@@ -22,6 +22,7 @@ from actorllama.actors import (
     open_system,
     run_in_thread,
     start_child,
+    which_children,
 )
 from actorllama.config import Config
 from actorllama.engine import (
@@ -52,6 +53,7 @@ from actorllama.ids import TurnId
 from actorllama.native import Backend, BuildInfo
 from actorllama.native.memory import MemorySource
 from actorllama.native.sampling import check_number
+from actorllama.runtime.event_loop import insist_on_trio
 from actorllama.runtime.flushing import flushed
 from actorllama.runtime.gauges import read_gauges
 from actorllama.runtime.key_file import read_mac_key
@@ -116,7 +118,7 @@ class Runtime:
         If the caller is cancelled, loading stops and leaves nothing behind.
         """
         check_name(name)
-        if self._system.whereis(supervisor_name(name)) is not None:
+        if await self._is_taken(name):
             raise ModelAlreadyLoaded(model=name)
         spec = build_spec(
             name,
@@ -236,6 +238,17 @@ class Runtime:
     def _next_turn_id(self) -> TurnId:
         return TurnId(next(self._turn_ids))
 
+    async def _is_taken(self, name: str) -> bool:
+        """Tell whether a model has the name; one that has just ended for good has not."""
+        supervisor = self._system.whereis(supervisor_name(name))
+        if supervisor is None or self._system.whereis(model_name(name)) is not None:
+            return supervisor is not None
+        try:  # it answers when it has dealt with the death, because that came first
+            await which_children(supervisor)
+        except ActorExited:
+            return False
+        return True
+
     async def _start(self, spec: ModelSpec) -> None:
         models = self._system.whereis(MODELS_NAME)
         if models is None:
@@ -317,7 +330,9 @@ async def open_runtime(
 
     Raises:
         ConfigError: The key file of the cache cannot be used.
+        StateError: No trio loop runs here.
     """
+    insist_on_trio("open_runtime")
     config = config or Config()
     root = None if state_dir is None else Path(state_dir)
     snapshots = None if root is None else root / "snapshots"

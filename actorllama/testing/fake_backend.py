@@ -130,8 +130,9 @@ class FakeModel:
         Raises:
             ModelLoadError: It was planned so.
         """
-        if self._context_reason is not None:
-            raise ModelLoadError(path=self._facts.path, reason=self._context_reason)
+        reason = self._context_reason or self._faults.next_open()
+        if reason is not None:
+            raise ModelLoadError(path=self._facts.path, reason=reason)
         self._lease.enter()
         return FakeContext(
             self._language,

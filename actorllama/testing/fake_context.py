@@ -205,6 +205,9 @@ class FakeContext:
         """Write magic, number of cells, and the cells; return the bytes written."""
         needed = self.state_bytes(seq_id)
         with self._entered("get_state", seq_id):
+            error = self._faults.next_capture()
+            if error is not None:
+                raise error
             if needed > into.nbytes:
                 raise StateError(operation="get_state", reason=f"{needed} bytes do not fit in {into.nbytes}")
             cells = self._cells[seq_id]

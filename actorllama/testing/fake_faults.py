@@ -56,14 +56,18 @@ class Gate:
 class FakeFaults:
     """The plan of one backend: which load and which decode fails, or stands still.
 
-    Loads and decodes are counted over the backend's life, all models together; ``nth`` counts from now,
-    1 is the next one. Plan before the work starts, or while it is held at a gate.
+    Loads, contexts, captures and decodes are counted over the backend's life, all models together; ``nth``
+    counts from now, 1 is the next one. Plan before the work starts, or while it is held at a gate.
     """
 
     n_loads: int = 0
     n_decodes: int = 0
+    n_opens: int = 0
+    n_captures: int = 0
     _load_reasons: dict[int, str] = field(factory=dict[int, str], init=False)
     _context_reasons: dict[int, str] = field(factory=dict[int, str], init=False)
+    _open_reasons: dict[int, str] = field(factory=dict[int, str], init=False)
+    _capture_errors: dict[int, Exception] = field(factory=dict[int, Exception], init=False)
     _load_gates: dict[int, Gate] = field(factory=dict[int, Gate], init=False)
     _decode_codes: dict[int, int] = field(factory=dict[int, int], init=False)
     _decode_gates: dict[int, Gate] = field(factory=dict[int, Gate], init=False)
@@ -75,6 +79,14 @@ class FakeFaults:
     def fail_context(self, reason: str, *, nth: int = 1) -> None:
         """Load the weights, and refuse the context that is asked of them."""
         self._context_reasons[self.n_loads + nth] = reason
+
+    def fail_open(self, reason: str, *, nth: int = 1) -> None:
+        """Refuse a context, of weights that may have had one before."""
+        self._open_reasons[self.n_opens + nth] = reason
+
+    def fail_capture(self, error: Exception, *, nth: int = 1) -> None:
+        """Raise this where the state of a sequence is copied out."""
+        self._capture_errors[self.n_captures + nth] = error
 
     def hold_load(self, *, nth: int = 1, is_stoppable: bool = True) -> Gate:
         """Let loading stand still until the gate is released, or the load is stopped."""
@@ -93,6 +105,16 @@ class FakeFaults:
         self.n_loads += 1
         n = self.n_loads
         return self._load_reasons.get(n), self._context_reasons.get(n), self._load_gates.get(n)
+
+    def next_open(self) -> str | None:
+        """Count one more context that is asked for: why it is refused."""
+        self.n_opens += 1
+        return self._open_reasons.get(self.n_opens)
+
+    def next_capture(self) -> Exception | None:
+        """Count one more copy of a state: what it raises."""
+        self.n_captures += 1
+        return self._capture_errors.get(self.n_captures)
 
     def next_decode(self) -> tuple[int, Gate | None]:
         """Count one more decode: its code, and where it is held."""
