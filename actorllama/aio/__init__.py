@@ -1,5 +1,16 @@
 """The same verbs for asyncio programs and for scripts.
 
+::
+
+    async with aio.open_runtime() as rt:  # in a notebook, too
+        model = await rt.load("chat", "model.gguf")
+        async with model.stream("Once upon a time", max_tokens=64) as turn:
+            async for piece in turn:
+                print(piece.text, end="")
+
+    with aio.open_blocking_runtime() as rt:  # no loop, no await
+        print(rt.load("chat", "model.gguf").complete("Once upon a time", max_tokens=64).text)
+
 **What lives here.** ``runtime.py``: `open_runtime` and `AsyncRuntime`; ``model.py``, ``conversation.py``,
 ``turn.py``: what it gives out. ``blocking_*.py``: the same without ``await``. Under them: ``portal.py``, the
 trio side; ``bridge.py`` and ``blocking_bridge.py``, the two ways to it; ``job.py``, ``ending.py``,

@@ -33,7 +33,11 @@ class BlockingTurn:
             StateError: It has not ended; read it to its end first.
         """
         if not self.is_done:
-            raise StateError(operation="Turn.result", reason="the turn was not read to its end")
+            raise StateError(
+                operation="Turn.result",
+                reason="the turn was not read to its end",
+                hint="Read it to its end first.",
+            )
         return self._reader.job.result()
 
     @property
@@ -49,8 +53,10 @@ class BlockingTurn:
         """Wait for the next piece.
 
         Raises:
+            StateError: Another thread opened the turn.
             Exception: What the turn failed with, as it was.
         """
+        self._inbox.check_here("Turn.__next__")
         self._inbox.wait_until(lambda: self._reader.has_news)
         piece = self._reader.take()
         if piece is None:

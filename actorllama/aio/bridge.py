@@ -12,7 +12,7 @@ from actorllama.aio.job import Job
 from actorllama.aio.portal import Portal
 from actorllama.aio.reader import TurnReader
 from actorllama.aio.turn import AsyncTurn
-from actorllama.aio.waiting import wait_through, wait_until
+from actorllama.aio.waiting import running_loop, wait_through, wait_until
 from actorllama.runtime import Turn
 
 __all__ = ["Bridge"]
@@ -65,12 +65,13 @@ class Bridge:
         self, open_turn: Callable[[], AbstractAsyncContextManager[Turn]]
     ) -> AsyncGenerator[AsyncTurn, None]:
         """Take a turn and read it here; leaving the block cancels what is left of it."""
-        reader = TurnReader(self.portal, self._inbox(), open_turn)
+        inbox = self._inbox()
+        reader = TurnReader(self.portal, inbox, open_turn)
         job = reader.job
         try:
             await wait_until(job, lambda: reader.is_opened)
             if reader.turn_id is not None:
-                yield AsyncTurn(reader.turn_id, reader)
+                yield AsyncTurn(reader.turn_id, reader, inbox)
         finally:
             self.portal.cancel(job)
             if not job.inbox.is_gone:  # else the loop was closed under the task, and nothing may wait
@@ -79,7 +80,7 @@ class Bridge:
             raise job.error
 
     def _inbox(self) -> LoopInbox:
-        loop = asyncio.get_running_loop()
+        loop = running_loop("call")
         inbox = self._inboxes.get(loop)
         if inbox is None:
             for other in [other for other in list(self._inboxes) if other.is_closed()]:

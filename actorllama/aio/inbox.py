@@ -9,10 +9,13 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Protocol, TypeAlias
 
+from actorllama.errors import StateError
+
 __all__ = ["Action", "Inbox", "LoopInbox", "QueueInbox"]
 
 Action: TypeAlias = Callable[[], None]
 """Something to be done where the inbox is read; it neither waits nor raises."""
+_READ_THERE = "Read it there, and hand on what it brought."
 
 
 class Inbox(Protocol):
@@ -46,6 +49,15 @@ class LoopInbox:
         """Whether the loop was closed."""
         return self._loop.is_closed()
 
+    def check_here(self, operation: str) -> None:
+        """Insist that the loop that reads it runs here: another one would never be woken.
+
+        Raises:
+            StateError: It does not.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise StateError(operation=operation, reason="another loop opened it", hint=_READ_THERE)
+
     def post(self, action: Action) -> None:
         """Put an action, and wake the loop unless it was woken already."""
         self._actions.append(action)
@@ -78,6 +90,15 @@ class QueueInbox:
     def is_gone(self) -> bool:
         """Whether the reading thread has ended."""
         return not self._reader.is_alive()
+
+    def check_here(self, operation: str) -> None:
+        """Insist that this is the thread that reads it: of two, one would wait for what the other took.
+
+        Raises:
+            StateError: It is not.
+        """
+        if threading.current_thread() is not self._reader:
+            raise StateError(operation=operation, reason="another thread opened it", hint=_READ_THERE)
 
     def post(self, action: Action) -> None:
         """Put an action."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,9 +14,10 @@ from actorllama.aio.bridge import Bridge
 from actorllama.aio.inbox import LoopInbox
 from actorllama.aio.model import AsyncModel
 from actorllama.aio.portal import Portal
-from actorllama.aio.waiting import wait_through, wait_until
+from actorllama.aio.waiting import running_loop, wait_through, wait_until
 from actorllama.config import Config
 from actorllama.engine import EngineHost, ModelGauges, ModelStatus
+from actorllama.errors import RequestError
 from actorllama.native import Backend, BuildInfo
 from actorllama.native.memory import MemorySource
 from actorllama.runtime import LoadOptions, Model
@@ -111,9 +111,13 @@ async def open_runtime(
 
     Raises:
         ConfigError: The key file of the cache cannot be used.
+        RequestError: There is no such mode.
+        StateError: No asyncio loop runs here.
         RuntimeClosed: The runtime failed while it was open, and the block did not.
     """
-    loop = asyncio.get_running_loop()
+    loop = running_loop("open_runtime")
+    if mode not in ("thread", "guest"):
+        raise RequestError(field="mode", value=mode, reason="'thread' or 'guest'")
     open_trio = partial(
         trio_face.open_runtime,
         config,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from actorllama.aio.inbox import LoopInbox
 from actorllama.aio.reader import TurnReader
 from actorllama.aio.waiting import wait_until
 from actorllama.engine import TextPiece, TurnResult
@@ -22,10 +23,11 @@ class AsyncTurn:
     sequence is free within one step.
     """
 
-    def __init__(self, turn_id: int, reader: TurnReader) -> None:
+    def __init__(self, turn_id: int, reader: TurnReader, inbox: LoopInbox) -> None:
         """Made by ``AsyncModel.stream``."""
         self.turn_id = turn_id
         self._reader = reader
+        self._inbox = inbox
 
     @property
     def result(self) -> TurnResult:
@@ -35,7 +37,11 @@ class AsyncTurn:
             StateError: It has not ended; read it to its end first.
         """
         if not self.is_done:
-            raise StateError(operation="Turn.result", reason="the turn was not read to its end")
+            raise StateError(
+                operation="Turn.result",
+                reason="the turn was not read to its end",
+                hint="Read it to its end first.",
+            )
         return self._reader.job.result()
 
     @property
@@ -51,8 +57,10 @@ class AsyncTurn:
         """Wait for the next piece.
 
         Raises:
+            StateError: Another loop opened the turn.
             Exception: What the turn failed with, as it was.
         """
+        self._inbox.check_here("Turn.__anext__")
         reader = self._reader
         if not reader.has_news:
             await wait_until(reader.job, lambda: reader.has_news)

@@ -6,8 +6,25 @@ import asyncio
 from collections.abc import Callable
 
 from actorllama.aio.ending import Ending
+from actorllama.errors import StateError
 
-__all__ = ["wait_through", "wait_until"]
+__all__ = ["running_loop", "wait_through", "wait_until"]
+
+
+def running_loop(operation: str) -> asyncio.AbstractEventLoop:
+    """Give the loop that runs here.
+
+    Raises:
+        StateError: There is none.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as exc:
+        raise StateError(
+            operation=operation,
+            reason="no asyncio loop runs here",
+            hint="Under trio take actorllama.open_runtime, in a script actorllama.aio.open_blocking_runtime.",
+        ) from exc
 
 
 async def wait_until(ending: Ending, is_so: Callable[[], bool]) -> None:

@@ -39,7 +39,11 @@ class Turn:
             StateError: It has not ended; read it to its end first.
         """
         if self._result is None:
-            raise StateError(operation="Turn.result", reason="the turn was not read to its end")
+            raise StateError(
+                operation="Turn.result",
+                reason="the turn was not read to its end",
+                hint="Read it to its end first.",
+            )
         return self._result
 
     @property
