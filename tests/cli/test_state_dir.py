@@ -40,42 +40,29 @@ def test_what_is_given_must_be_a_name() -> None:
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_a_chat_can_be_watched(start: Start, invoke: Invoke, tmp_path: Path) -> None:
-    read_end, write_end = os.pipe()
-    chat = start("chat", "--temperature", "0", "--state-dir", str(tmp_path / "state"), stdin=read_end)
-    os.write(write_end, b"What is 2 + 3?\n")
-    assert chat.stdout is not None
-    assert chat.stdout.readline() == b"2 + 3 = 5.\n"
-    seen = invoke("top", "--state-dir", str(tmp_path / "state"), "--once")
-    os.close(write_end)
-    assert chat.wait(TIMEOUT_S) == 0
-    os.close(read_end)
-
-    assert (seen.code, seen.err) == (0, "")
-    assert f"process {chat.pid}" in seen.out
-    assert "ready" in seen.out
-
-
-@pytest.mark.slow
-@pytest.mark.model
-def test_top_looks_in_the_default_directory_where_none_is_given(
+def test_a_chat_can_be_watched_also_where_top_looks_by_default(
     start: Start, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
+    folder = str(default_state_dir())
     read_end, write_end = os.pipe()
-    chat = start("chat", "--temperature", "0", "--state-dir", str(default_state_dir()), stdin=read_end)
+    chat = start("chat", "--temperature", "0", "--state-dir", folder, stdin=read_end)
     os.write(write_end, b"What is 2 + 3?\n")
     assert chat.stdout is not None
     assert chat.stdout.readline() == b"2 + 3 = 5.\n"
-    by_default = invoke("top", "--once")
-    by_process = invoke("top", "--once", "--attach", str(chat.pid))
+    seen = [
+        invoke("top", "--once", *options)
+        for options in ((), ("--attach", str(chat.pid)), ("--state-dir", folder))
+    ]
     os.close(write_end)
     assert chat.wait(TIMEOUT_S) == 0
     os.close(read_end)
 
-    for seen in (by_default, by_process):
-        assert f"process {chat.pid}" in seen.out
+    for done in seen:
+        assert (done.code, done.err) == (0, "")
+        assert f"process {chat.pid}" in done.out
+        assert "ready" in done.out
 
 
 @pytest.mark.slow
