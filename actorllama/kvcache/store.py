@@ -128,10 +128,8 @@ class SnapshotStore:
 
     def get_ram(self, key: str) -> Found | None:
         """Find an entry that is in memory: in the RAM tier, or still waiting for the disk."""
-        if key in self._behind.doomed:
-            return None
-        entry = self.ram.get(key) or self._behind.queue.get(key)
-        return Found(entry=entry, tier="ram") if entry is not None else None
+        entry = self._in_memory(key)
+        return None if entry is None else Found(entry=entry, tier="ram")
 
     def read(self, keys: Sequence[str]) -> ReadJob:
         """Begin to read a chain: what is in memory is held by the job, and cannot go any more.
@@ -139,8 +137,7 @@ class SnapshotStore:
         Args:
             keys: Of a `PrefixHit`, or the ``parts`` of a snapshot; root first.
         """
-        found = {key: self.get_ram(key) for key in keys}
-        held = {key: hit.entry for key, hit in found.items() if hit is not None}
+        held = {key: entry for key in keys if (entry := self._in_memory(key)) is not None}
         return ReadJob(keys=tuple(keys), held=held, disk=self.disk)
 
     def finish_read(self, job: ReadJob, outcome: Sequence[StoredEntry]) -> tuple[StoredEntry, ...]:
@@ -281,6 +278,11 @@ class SnapshotStore:
         return ram, self.disk.check() if self.disk is not None else None
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _in_memory(self, key: str) -> StoredEntry | None:
+        if key in self._behind.doomed:
+            return None
+        return self.ram.get(key) or self._behind.queue.get(key)
 
     def _put_ram(self, entries: Sequence[StoredEntry]) -> tuple[int, tuple[str, ...], TierFull | None]:
         """Put into RAM what goes in; rows behind a gap are not tried."""

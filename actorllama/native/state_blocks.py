@@ -18,7 +18,7 @@ from actorllama.native.state_layout import check_positions
 from actorllama.native.state_part import PartSection, StatePart, header_at, read_part, refusal
 from actorllama.native.state_parts import Allocate, StateParts, fresh_memory
 from actorllama.native.state_reader import SectionKind, SectionSpan, read_sections
-from actorllama.native.state_rows import Bytes, Order, RowGrid, cell_order, copy_cells, row_grids
+from actorllama.native.state_rows import Bytes, Order, RowGrid, cell_order, copy_cells, copy_runs, row_grids
 from actorllama.native.state_writer import StateWriter, state_bytes
 
 __all__ = ["join_state", "split_state"]
@@ -121,8 +121,7 @@ def join_state(
         for piece, pieces in runs:
             n = piece.n_cells
             for grid, to_grid in zip(row_grids(piece.rows, n_cells=n), to_grids if n else (), strict=True):
-                for index, data in enumerate(pieces):
-                    to_grid.runs(target, at + index * n, n)[...] = grid.runs(data, 0, n)
+                copy_runs(pieces, grid, 0, target, to_grid, at=at, n_cells=n)
             at += n * len(pieces)
     return state
 
@@ -161,7 +160,7 @@ class _Cutter:
             copy_cells(self._data, grids, order[first : first + n], target, to_grids, at=0)
             return
         for grid, to_grid in zip(grids, to_grids, strict=True):
-            to_grid.runs(target, 0, n)[...] = grid.runs(self._data, first, n)
+            copy_runs((self._data,), grid, first, target, to_grid, at=0, n_cells=n)
 
 
 @frozen(kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from actorllama.native.state_reader import Positions, RowSpan
 
-__all__ = ["Bytes", "Order", "RowGrid", "cell_order", "copy_cells", "row_grids"]
+__all__ = ["Bytes", "Order", "RowGrid", "cell_order", "copy_cells", "copy_runs", "row_grids"]
 
 Bytes: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint8]]
 Order: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -33,22 +33,16 @@ class RowGrid:
     n_cells: int
     unit_bytes: int
 
+    @property
+    def line_strides(self) -> tuple[int, int]:
+        """Bytes from layer to layer, and from line to line."""
+        return self.layer_stride, self.n_cells * self.unit_bytes
+
     def cells(self, data: Bytes | memoryview) -> _Cells:
         """See each cell of each line: shape ``(layers, lines, cells)``."""
-        line_bytes = self.n_cells * self.unit_bytes
         shape = (self.n_layers, self.n_lines, self.n_cells)
-        strides = (self.layer_stride, line_bytes, self.unit_bytes)
+        strides = (*self.line_strides, self.unit_bytes)
         return np.ndarray(shape, np.dtype((np.void, self.unit_bytes)), data, self.offset, strides)
-
-    def runs(self, data: Bytes | memoryview, first: int, n_cells: int) -> _Cells:
-        """See some cells in a row as one thing in each line: shape ``(layers, lines)``.
-
-        Copied like this, numpy spends a third less on the short runs of transposed values.
-        """
-        strides = (self.layer_stride, self.n_cells * self.unit_bytes)
-        run = np.dtype((np.void, n_cells * self.unit_bytes))
-        offset = self.offset + first * self.unit_bytes
-        return np.ndarray((self.n_layers, self.n_lines), run, data, offset, strides)
 
 
 def cell_order(positions: Positions) -> Order | None:
@@ -86,6 +80,39 @@ def row_grids(rows: Sequence[RowSpan], *, n_cells: int) -> tuple[RowGrid, ...]:
     return tuple(grids)
 
 
+def copy_runs(
+    sources: Sequence[Bytes | memoryview],
+    grid: RowGrid,
+    first: int,
+    target: Bytes,
+    to_grid: RowGrid,
+    *,
+    at: int,
+    n_cells: int,
+) -> None:
+    """Copy a run of cells out of each of several equal pieces, one run behind the other.
+
+    A run is one thing for numpy, which so spends a third less on the short ones of transposed values.
+
+    Args:
+        sources: What the grid is laid over in turn.
+        grid: Some rows of each.
+        first: The cell where the run begins in each.
+        target: Where to.
+        to_grid: The same rows there.
+        at: The cell where the first run goes.
+        n_cells: Cells of a run, at least 1.
+    """
+    shape = (grid.n_layers, grid.n_lines)
+    run = np.dtype((np.void, n_cells * grid.unit_bytes))
+    offset, strides = grid.offset + first * grid.unit_bytes, grid.line_strides
+    to_offset, to_strides = to_grid.offset + at * grid.unit_bytes, to_grid.line_strides
+    for source in sources:
+        to_runs: _Cells = np.ndarray(shape, run, target, to_offset, to_strides)
+        to_runs[...] = np.ndarray(shape, run, source, offset, strides)
+        to_offset += run.itemsize
+
+
 def copy_cells(
     source: Bytes,
     grids: Sequence[RowGrid],
@@ -97,7 +124,7 @@ def copy_cells(
 ) -> None:
     """Copy these cells of all rows, in this order, to a run of cells from ``at`` on.
 
-    Cost: a copy more than that of a run.
+    Cost: a copy more than :func:`copy_runs`.
     """
     for grid, to_grid in zip(grids, to_grids, strict=True):
         chosen = np.take(grid.cells(source), cells, axis=2)
