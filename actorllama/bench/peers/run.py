@@ -65,6 +65,7 @@ async def run_peers_bench(
                     parts.append(await restart(options, entries, own, on_progress))
                 case "memory":
                     parts.append(await loads.memory(options, entries, own, on_progress))
-    build = await build_of(python_environment(setup)) if entries else None
+    has_llama = any(side.library is not None for part in parts for side in part.sides)
+    build = await build_of(python_environment(setup)) if has_llama else None
     facts = began.facts(build=build, model=MeasuredModel.of(options.model, options.label))
     return PeersReport(options=options, facts=facts, roster=roster, parts=tuple(parts))
