@@ -10,7 +10,9 @@ __all__ = ["commit_of_tree"]
 
 def commit_of_tree() -> str | None:
     """Name the commit of the checkout that this package lies in; ``None`` if it is installed without one."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    # No locks: a bench that looks at a checkout must not stand in the way of who works there.
+    look = ["git", "--no-optional-locks", "-C", str(Path(__file__).parent)]
+    command = [*look, "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):

@@ -9,7 +9,6 @@ from pathlib import Path
 import trio
 
 from actorllama import demo
-from actorllama.bench.commit import commit_of_tree
 from actorllama.bench.decode_report import DecodeBenchOptions
 from actorllama.bench.exactness import CostOptions
 from actorllama.bench.facts import BenchStart, MeasuredModel, plain_options
@@ -32,7 +31,7 @@ def test_the_facts_name_machine_build_model_commit_and_when() -> None:
     answer = facts.envelope("decode", {"n": 1}, cpu_s_per_1000_tokens=0.5)
     assert json.loads(json.dumps(answer, allow_nan=False))["build"]["version"] == "1.2"
     assert answer["model"] == {"label": "demo", "fingerprint": fingerprint(demo.model_path())}
-    assert (answer["commit"] is None) == (commit_of_tree() is None)
+    assert answer["commit"] == facts.commit
     assert answer["cpu_s_per_1000_tokens"] == 0.5
     assert (facts.machine.library, facts.machine.has_openmp, facts.machine.trio) == (
         "1.2",
