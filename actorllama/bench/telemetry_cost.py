@@ -21,6 +21,8 @@ __all__ = ["run_telemetry_cost"]
 
 _N_TURNS_AT_A_TIME: Final = 256  # two seconds of a small model: long beside attaching, short beside a drift
 
+_NEVER: Final = -1000.0  # added to a logit
+
 
 @frozen(kw_only=True)
 class _Portion:
@@ -97,10 +99,12 @@ async def _portion(
 
 
 async def _turn(options: DecodeBenchOptions, model: Model, prompt: list[int], seed: int) -> int:
-    n_most = options.n_tokens + 1
+    """Take a turn of full length: a model that is trained would end most of them sooner."""
+    n_most, endless = options.n_tokens + 1, dict.fromkeys(model.end_tokens, _NEVER)
     if not options.is_streamed:
-        return (await model.complete(prompt, max_tokens=n_most, seed=seed)).usage.n_generated
-    async with model.stream(prompt, max_tokens=n_most, seed=seed) as turn:
+        result = await model.complete(prompt, max_tokens=n_most, seed=seed, logit_bias=endless)
+        return result.usage.n_generated
+    async with model.stream(prompt, max_tokens=n_most, seed=seed, logit_bias=endless) as turn:
         async for _piece in turn:
             pass
     return turn.result.usage.n_generated
