@@ -10,7 +10,7 @@ own ``events.py``, named ``(room, thing, verb)``, with units in the measurement 
 **Who owns it and what always holds.** A bus is an object that is passed around; there is no global one.
 Handlers run in the thread that executes the event, at once, in the order of attachment. Those that leave the
 process (lines, time series, spans) are attached late: they hear the same facts in the same order within a
-tenth of a second, in one thread of their own (`Backlog`), and `Bus.flush` waits for them. A handler that
+fraction of a second, in one thread of their own (`Backlog`), and `Bus.flush` waits for them. A handler that
 raises is detached, reported, and harms nobody else. A handler id is unique. A span that was opened is
 closed, by a cancellation too. Any thread may execute, attach or detach at any time; the only lock is the
 backlog's, held for an append. With no handler, `Bus.execute` costs less than a microsecond.

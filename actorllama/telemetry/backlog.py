@@ -14,8 +14,8 @@ __all__ = ["Backlog"]
 
 T = TypeVar("T")
 
-_SLICE_S = 0.0005  # worked at a time: whoever waits for the GIL meanwhile waits for this long at most
-_PAUSE_S = 0.0002
+_SLICE_S = 0.001  # worked at a time: whoever waits for the GIL meanwhile waits for this long at most
+_PAUSE_S = 0.0003
 _EXIT_TIMEOUT_S = 2.0
 
 
@@ -38,7 +38,7 @@ class Backlog(Queue["T | threading.Event"], Generic[T]):
         tell_dropped: Callable[[int], None],
         *,
         limit: int = 8192,
-        interval_s: float = 0.05,
+        interval_s: float = 0.2,
         idle_s: float = 1.0,
     ) -> None:
         """Start nothing yet.

@@ -50,7 +50,7 @@ class Bus:
     run. ``BaseException`` (a cancellation, Ctrl-C) passes through.
 
     A handler that needs more time is attached late (`attach_late`): it hears the same facts in the same
-    order, some hundredths of a second later, in a thread that all late handlers share.
+    order, a fraction of a second later, in a thread that all late handlers share.
 
     Owner: any thread may call any method. Nothing is locked: every change of ``_bindings`` is one atomic
     dictionary operation *followed by* a fresh ``_matches``, and a reader takes hold of ``_matches``

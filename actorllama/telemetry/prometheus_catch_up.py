@@ -17,7 +17,7 @@ _TIMEOUT_S = 1.0
 class CatchUp(Collector):
     """Has no series: registered before those that have, it makes a scrape wait for the facts on their way.
 
-    A scrape of chosen names does not ask it, and may miss the last hundredths of a second.
+    A scrape of chosen names does not ask it, and may miss the last fraction of a second.
     """
 
     def __init__(self, bus: Bus) -> None:

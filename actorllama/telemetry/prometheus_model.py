@@ -107,7 +107,9 @@ class ModelSeries:
             return
         self._steps.inc(n_new_steps)
         for key, counter in self._totals:
-            counter.inc(max(0, numbers[key] - before[key]))
+            grown = numbers[key] - before[key]
+            if grown > 0:
+                counter.inc(grown)
         n_tokens = numbers["n_prefilled"] + numbers["n_decoded"]
         n_before = before["n_prefilled"] + before["n_decoded"]
         self._batch.observe((n_tokens - n_before) / n_new_steps)
