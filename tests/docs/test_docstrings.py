@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import re
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from textwrap import dedent
@@ -20,7 +21,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import actorllama
-from actorllama import actors, options, telemetry
+from actorllama import actors, aio, options, telemetry
+from actorllama.demo import model_path
 from actorllama.errors import ModelUnavailable
 from actorllama.telemetry import Bus, declare_span
 from actorllama.testing.fake_backend import FakeBackend
@@ -54,6 +56,7 @@ def programs() -> Iterator[tuple[str, ast.Module]]:
 
 
 PROGRAMS = list(programs())
+FOR_OTHERS = "actorllama/aio/"  # programs for asyncio and for no loop at all
 
 
 class Elsewhere(ast.NodeTransformer):
@@ -110,6 +113,8 @@ async def test_every_program_in_a_docstring_runs(tmp_path: Path, monkeypatch: py
     async with actorllama.open_runtime() as rt:
         model = await rt.load("demo", n_seq=2, n_threads=1)
         for place, program in PROGRAMS:
+            if place.startswith(FOR_OTHERS):
+                continue
             tree = ast.fix_missing_locations(Elsewhere().visit(program))
             code = compile(tree, place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             names = surroundings(Bus(), model)
@@ -120,3 +125,23 @@ async def test_every_program_in_a_docstring_runs(tmp_path: Path, monkeypatch: py
             except* FAILS_ON_PURPOSE.get(place, ()):
                 failed.append(place)
     assert failed == list(FAILS_ON_PURPOSE)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_every_program_for_asyncio_and_for_scripts_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One statement after the other, each where it belongs: in a loop of asyncio, or in none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.gguf").symlink_to(model_path())
+    for place, program in PROGRAMS:
+        if not place.startswith(FOR_OTHERS):
+            continue
+        names: dict[str, object] = {"aio": aio}
+        for statement in program.body:
+            module = ast.Module(body=[statement], type_ignores=[])
+            code = compile(module, place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            done: object = eval(code, names)
+            if inspect.isawaitable(done):
+                asyncio.run(cast("Coroutine[object, object, object]", done))
