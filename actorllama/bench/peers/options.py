@@ -109,18 +109,19 @@ class PeersOptions:
                 raise RequestError(field=field, value=value, reason=f"must be 1 to {high}")
         if self.n_crowd_rounds < 2:
             raise RequestError(field="crowd-rounds", value=self.n_crowd_rounds, reason="must be 2 at least")
-        self._check_lengths()
         self._check_paths()
+        self._check_lengths()
 
     def _check_lengths(self) -> None:
-        for field, cells in (
-            ("turn-prompt", self.turns_cells),
-            ("turns", self.conversation_cells),
-            ("opening", self.crowd_cells),
-            ("restart-prompt", self.restart_cells),
-            ("memory-prompt", self.memory_cells),
-        ):
-            if cells > self.n_ctx_train:
+        lengths: tuple[tuple[Load, str, int], ...] = (
+            ("turns", "turn-prompt", self.turns_cells),
+            ("conversations", "turns", self.conversation_cells),
+            ("crowd", "opening", self.crowd_cells),
+            ("restart", "restart-prompt", self.restart_cells),
+            ("memory", "memory-prompt", self.memory_cells),
+        )
+        for load, field, cells in lengths:
+            if load in self.loads and cells > self.n_ctx_train:
                 reason = f"conversations of {cells} tokens; the model goes to {self.n_ctx_train}"
                 raise RequestError(field=field, value=cells, reason=reason)
 

@@ -40,6 +40,10 @@ def test_the_option_is_named(field: str, changes: dict[str, object]) -> None:
     assert caught.value.field == field
 
 
+def test_a_load_that_is_not_asked_for_may_be_too_long() -> None:
+    assert options(n_conversation_turns=100, loads=("turns",)).n_conversation_turns == 100
+
+
 def test_a_slot_holds_what_is_said_in_it() -> None:
     given = options()
     assert given.restart_cells >= 3840 + 16 + 64
