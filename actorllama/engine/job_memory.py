@@ -44,14 +44,18 @@ class JobMemory:
     Owner: the cache actor. Only who has a loan uses what was lent.
     """
 
-    def __init__(self, *, ram_limit_bytes: int, pending_limit_bytes: int) -> None:
+    def __init__(
+        self, *, ram_limit_bytes: int, pending_limit_bytes: int, trim_bytes: int = _TRIM_BYTES
+    ) -> None:
         """Map nothing yet.
 
         Args:
             ram_limit_bytes: Most bytes that the RAM tier keeps.
             pending_limit_bytes: Most bytes that are being cut while the tier is full.
+            trim_bytes: Most bytes that go back to the system at a time.
         """
         self._ram_limit_bytes = ram_limit_bytes
+        self._trim_bytes = trim_bytes
         self._payloads: TouchedMemory | None = TouchedMemory(
             # Address space: the tier's limit holds for what is kept, and pages are whole.
             limit_bytes=ram_limit_bytes + ram_limit_bytes // 16 + pending_limit_bytes
@@ -94,15 +98,15 @@ class JobMemory:
         """Bytes that `drop` would give back now: what jobs have, and what goes anyway, is not counted."""
         payloads_bytes = 0 if self._payloads is None or self._is_trim_wanted else self._payloads.idle_bytes
         transit_bytes = 0 if self._transit is None else self._transit.idle_bytes
-        return min(payloads_bytes + transit_bytes, _TRIM_BYTES)
+        return min(payloads_bytes + transit_bytes, self._trim_bytes)
 
     def drop(self, n_bytes: int) -> int:
         """Give up pages that were kept for what comes next; return their bytes, at most a portion."""
-        n_left = min(n_bytes, _TRIM_BYTES)
+        n_left = min(n_bytes, self._trim_bytes)
         for memory in (self._transit, None if self._is_trim_wanted else self._payloads):
             if memory is not None and n_left > 0:
                 n_left -= memory.trim(limit_bytes=n_left)
-        return min(n_bytes, _TRIM_BYTES) - n_left
+        return min(n_bytes, self._trim_bytes) - n_left
 
     def want_trim(self) -> None:
         """Have free pages go back to the system: the next calls of `trim` do it."""
@@ -112,6 +116,6 @@ class JobMemory:
         """Give some of them back, if that is wanted; tell whether there are more that can go now."""
         if not self._is_trim_wanted or self._payloads is None:
             return False
-        self._payloads.trim(limit_bytes=_TRIM_BYTES)
+        self._payloads.trim(limit_bytes=self._trim_bytes)
         self._is_trim_wanted = self._payloads.idle_bytes > 0
         return self._is_trim_wanted

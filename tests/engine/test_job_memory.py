@@ -177,6 +177,20 @@ async def test_pages_that_hold_nothing_are_offered_and_given_back_before_entries
         assert await desk.find((*kept.tokens, 7)) is not None
 
 
+async def test_much_memory_is_given_back_in_portions() -> None:
+    cache = CacheActor(OPTIONS, None)
+    cache._job_memory = JobMemory(ram_limit_bytes=8 * MIB, pending_limit_bytes=MIB, trim_bytes=BLOCK * 16)
+    async with open_desk(cache=cache) as desk:
+        kept = keep(range(3 * BLOCK + 5), n_block=BLOCK)
+        desk.cache.info_nowait(kept)
+        assert await desk.find((*kept.tokens, 7)) is not None
+        await settled(cache)
+        with trio.fail_after(30):
+            await desk.cache.call(GiveBack(how="evict", n_bytes=MIB))
+            while pages_of(cache).touched_bytes:
+                await trio.lowlevel.checkpoint()
+
+
 async def test_a_state_that_is_being_brought_outlives_the_entries_that_it_comes_from() -> None:
     cache = CacheActor(OPTIONS, None)
     kept: Sequence[int] = range(3 * BLOCK + 5)
