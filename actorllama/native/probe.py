@@ -98,7 +98,7 @@ def needs_probe(file: GgufFile) -> bool:
 
 
 def probe_model(
-    path: str | os.PathLike[str], options: ProbeOptions | None = None, *, timeout_s: float = 20.0
+    path: str | os.PathLike[str], options: ProbeOptions | None = None, *, timeout_s: float = 120.0
 ) -> ProbeResult:
     """Try a file in a child process and wait for how it ends.
 
@@ -107,7 +107,7 @@ def probe_model(
     Args:
         path: The model file.
         options: How the context will be made.
-        timeout_s: When to end a child that hangs.
+        timeout_s: When to end a child that hangs; a busy machine is no reason to refuse a good file.
 
     Returns:
         ``ok``; ``refused`` with llama.cpp's own last error; ``aborted`` with the assertion; ``timed_out``; or

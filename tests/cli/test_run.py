@@ -113,8 +113,10 @@ def test_a_signal_stops_the_replies_and_keeps_what_was_said(
 def test_a_second_ctrl_c_leaves_at_once(start: Start, endless: Endless) -> None:
     process = start(*LOGGED, "run", endless.path, *endless.options, "Hello")
     wait_until_it_decodes(process)
+    process.send_signal(signal.SIGSTOP)  # however long it takes to send two: it meets them together
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)  # two equal signals may arrive as one
+    process.send_signal(signal.SIGCONT)
     out, err = process.communicate(timeout=TIMEOUT_S)
 
     assert process.returncode in (130, 143)

@@ -68,10 +68,13 @@ def test_a_prompt_that_fills_the_sequence_is_refused(fake_backend: FakeBackend) 
 def test_a_prompt_of_millions_is_refused_without_being_looked_through(fake_backend: FakeBackend) -> None:
     """It happens on the event loop, which must not wait for it."""
     prompt = [N_VOCAB] * 5_000_000
-    began_s = thread_time()
-    with pytest.raises(ContextFull):
-        check(fake_backend, prompt=prompt)
-    assert thread_time() - began_s < 0.02
+    took_s: list[float] = []
+    for _ in range(3):  # one of them may be in the way of the garbage collector
+        began_s = thread_time()
+        with pytest.raises(ContextFull):
+            check(fake_backend, prompt=prompt)
+        took_s.append(thread_time() - began_s)
+    assert min(took_s) < 0.02
 
 
 @pytest.mark.parametrize("prompt", [[], [N_VOCAB], [-1], [1, 2**70]])

@@ -9,6 +9,7 @@ import pytest
 
 from actorllama.kvcache import DiskTier, PosixFileSystem
 from tests.kvcache.samples import snapshot_of
+from tests.open_files import open_below
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,15 +112,11 @@ input()
     assert not unfinished.exists()
 
 
-def n_open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 def test_no_file_descriptor_is_left_open(tmp_path: Path) -> None:
     tier = DiskTier(tmp_path, limit_bytes=1 << 30, files=PosixFileSystem())
-    n_before = n_open_files()
+    before = open_below(tmp_path)
     tier.put(snapshot_of(1))
     tier.put(snapshot_of(1))
     tier.get(snapshot_of(1).key)
     tier.check()
-    assert n_open_files() == n_before
+    assert open_below(tmp_path) == before

@@ -18,6 +18,7 @@ from actorllama.native.gguf_types import TENSOR_TYPES, ValueType
 from actorllama.testing.random_models import write_random_model
 from actorllama.testing.random_shapes import SHAPES
 from actorllama.testing.random_vocabulary import CHATML_TEMPLATE
+from tests.open_files import open_below
 
 STORIES = Path(__file__).parents[2].parent / "shared/models/stories260K.gguf"
 
@@ -98,9 +99,9 @@ def test_a_short_array_is_a_tuple_and_a_long_one_stays_in_the_file(tmp_path: Pat
 @pytest.mark.slow
 def test_a_vocabulary_of_150000_tokens_is_read_in_well_under_a_second(tmp_path: Path) -> None:
     path = write_random_model(tmp_path / "x.gguf", evolve(SHAPES["llama"], n_vocab=151_936))
-    started_s = time.perf_counter()
+    began_s = time.thread_time()  # of the processor: others may use it, too
     read_gguf(path)
-    assert time.perf_counter() - started_s < 0.5
+    assert time.thread_time() - began_s < 0.5
 
 
 def test_our_table_of_tensor_types_is_that_of_the_gguf_package() -> None:
@@ -311,8 +312,7 @@ def test_a_value_that_is_not_utf8_is_shown_and_not_refused(tmp_path: Path) -> No
 def test_no_file_stays_open_after_a_refusal(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(content)
-    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         refusal(path)
     refusal(tmp_path)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_below(tmp_path) == []

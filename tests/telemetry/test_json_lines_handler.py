@@ -18,6 +18,7 @@ from actorllama.telemetry import (
     attach_structlog,
     record,
 )
+from tests.open_files import open_below
 
 TURN = Event(
     name=("engine", "turn", "ended"),
@@ -216,10 +217,9 @@ def test_a_file_that_cannot_be_opened_is_refused_at_once(tmp_path: Path) -> None
 
 def test_two_of_one_name_are_refused_and_nothing_stays_open(tmp_path: Path) -> None:
     bus = Bus()
-    n_open = len(list(Path("/proc/self/fd").iterdir()))
     with JsonLinesHandler(bus, tmp_path / "a.jsonl"):
         with pytest.raises(ValueError, match="attached already"):
             JsonLinesHandler(bus, tmp_path / "b.jsonl")
         JsonLinesHandler(bus, tmp_path / "b.jsonl", handler_id="other").close()
 
-    assert len(list(Path("/proc/self/fd").iterdir())) == n_open
+    assert open_below(tmp_path) == []
