@@ -297,7 +297,7 @@ def test_a_script_that_forgets_to_close_still_ends() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
@@ -358,7 +358,7 @@ def test_ctrl_c_in_a_script_cancels_the_turn_and_leaves_cleanly() -> None:
         assert script.stdout.readline() == "reading\n"
         script.send_signal(signal.SIGINT)
         try:
-            out, _ = script.communicate(timeout=60)
+            out, _ = script.communicate(timeout=180)
         finally:
             script.kill()  # what hangs shall fail the test, not hang it
     assert (script.returncode, out) == (0, "interrupted\n['MainThread']\n")

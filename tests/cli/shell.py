@@ -26,7 +26,7 @@ __all__ = [
     "write_endless_model",
 ]
 
-TIMEOUT_S = 120
+TIMEOUT_S = 180
 CONTROL = 3  # llama.cpp's type of a token that has no text
 
 

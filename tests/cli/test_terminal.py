@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.shell import Endless, command_line
 
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 

@@ -18,7 +18,7 @@ from tests.docs.blocks import Block, blocks_of
 
 __all__ = ["is_typed", "matches", "run_page"]
 
-_TIMEOUT_S = 120
+_TIMEOUT_S = 300
 
 
 def run_page(page: Path) -> int:

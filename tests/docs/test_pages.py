@@ -12,7 +12,7 @@ import pytest
 from tests.docs.blocks import PAGES, ROOT, blocks_of
 from tests.docs.run_page import is_typed, matches
 
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 RUNNABLE = {"python", "bash", "console"}
 
 

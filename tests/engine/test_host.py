@@ -44,7 +44,7 @@ def fail_the_test(error: Exception) -> None:
 
 def on_thread(host: EngineHost, seat: Seat, rig: LoopRig, act: Callable[[], None]) -> None:
     """Drive the rig where its owner is: on the host thread."""
-    host.run(act).result(timeout=60)
+    host.run(act).result(timeout=180)
 
 
 def test_a_loop_runs_its_turns_on_the_host_thread() -> None:
@@ -60,7 +60,7 @@ def test_a_loop_runs_its_turns_on_the_host_thread() -> None:
         on_thread(host, seat, rig, lambda: rig.start(1, "hello", max_tokens=8))
         assert ended.wait(4)
         host.detach(seat, lambda: None)
-        host.run(lambda: None).result(timeout=60)
+        host.run(lambda: None).result(timeout=180)
 
         assert rig.outcome(1) == rig.expected(1)
 
@@ -81,14 +81,14 @@ def test_a_loop_whose_step_fails_is_taken_away_and_its_owner_told() -> None:
         on_thread(host, seat, rig, lambda: rig.start(1, "doubt", max_tokens=10_000))
         assert told.wait(4)
         n_batches = len(backend.batches)
-        host.run(lambda: None).result(timeout=60)
+        host.run(lambda: None).result(timeout=180)
 
         assert [type(error) for error in failures] == [DecodeError]
         assert backend.ledger.n_open("sampler") == 0, "its loop was closed"
         assert (len(backend.batches), rig.ends) == (n_batches, {}), "nobody steps it any more"
         # The host lives on: the other loop takes turns.
-        host.run(lambda: other.start(1, "goes on", max_tokens=3)).result(timeout=60)
-        while not host.run(lambda: 1 in other.ends).result(timeout=60):
+        host.run(lambda: other.start(1, "goes on", max_tokens=3)).result(timeout=180)
+        while not host.run(lambda: 1 in other.ends).result(timeout=180):
             pass
         assert other.outcome(1) == other.expected(1)
 
@@ -102,7 +102,7 @@ def test_detach_answers_when_no_step_will_touch_the_loop_again() -> None:
         host.detach(seat, detached.set)
         assert detached.wait(4)
         n_batches = len(backend.batches)
-        host.run(lambda: None).result(timeout=60)
+        host.run(lambda: None).result(timeout=180)
 
         assert len(backend.batches) == n_batches
 
@@ -146,9 +146,9 @@ def test_a_closed_host_refuses_work() -> None:
 
 def test_a_function_on_the_host_thread_tells_its_result_or_its_error() -> None:
     with running_host() as host:
-        assert host.run(lambda: threading.current_thread().name).result(timeout=60) == "actorllama-engine"
+        assert host.run(lambda: threading.current_thread().name).result(timeout=180) == "actorllama-engine"
         with pytest.raises(ZeroDivisionError):
-            host.run(lambda: 1 // 0).result(timeout=60)
+            host.run(lambda: 1 // 0).result(timeout=180)
 
 
 # -- fairness, without a thread: each step costs one tick of the inline host's clock -------------------

@@ -86,7 +86,7 @@ class Service:
                 if len(selector.get_map()) == N_CLIENTS:
                     break
             while selector.get_map():
-                for key, _ in selector.select(timeout=60):
+                for key, _ in selector.select(timeout=180):
                     client = key.fileobj
                     assert isinstance(client, socket.socket)
                     turn: tuple[int, bytearray] = key.data

@@ -57,7 +57,7 @@ class Client:
 async def run_clients(url: str) -> list[Client]:
     """Let eight clients read at once; the first two go away in the middle."""
     clients = [Client() for _ in range(N_CLIENTS)]
-    async with asyncio.timeout(60), httpx.AsyncClient(timeout=60) as http, asyncio.TaskGroup() as group:
+    async with asyncio.timeout(180), httpx.AsyncClient(timeout=180) as http, asyncio.TaskGroup() as group:
         for index, client in enumerate(clients):
             query = {"prompt": "Once upon a time", "max_tokens": str(N_TOKENS), "seed": str(index)}
             if index < N_LEAVING:

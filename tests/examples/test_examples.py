@@ -34,7 +34,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 async def wait_until_idle(model: aio.AsyncModel) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while (status := await model.status()).n_free_slots < status.n_seq or status.n_queued:
             pass
 
@@ -45,7 +45,7 @@ def test_the_fastapi_service_serves_eight_clients_two_of_which_disconnect() -> N
     async def main() -> list[Client]:
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none", loop="asyncio"))
         serving = asyncio.create_task(server.serve())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while not server.started:
                 assert not serving.done()
                 await asyncio.sleep(0)

@@ -79,7 +79,7 @@ def test_processes_that_race_for_the_same_keys_agree(tmp_path: Path) -> None:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    told = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    told = [racer.communicate(timeout=180)[0].split() for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0]
     for one, other in zip(*told, strict=True):
         assert sorted((one, other)) == ["adopted", "published"]
@@ -107,7 +107,7 @@ input()
     assert tier.sweep() == 0
     assert unfinished.exists()
 
-    child.communicate("\n", timeout=60)
+    child.communicate("\n", timeout=180)
     assert tier.sweep() == 1
     assert not unfinished.exists()
 

@@ -26,7 +26,7 @@ TABLE = Path(__file__).resolve().parent / "mutants.toml"
 Verdict: TypeAlias = Literal["caught", "survived", "stale", "broken"]
 
 _N_WORKERS = 2
-_TIMEOUT_S = 60
+_TIMEOUT_S = 300
 _DOCS = ROOT / "docs" / "mutants.md"
 
 

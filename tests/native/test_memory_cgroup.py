@@ -226,7 +226,7 @@ def test_a_process_in_a_real_cgroup_sees_its_own_growth(limited: Path) -> None:
         [sys.executable, "-c", GROWING, str(limited), limited.name],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         env=environment,
         encoding="utf-8",

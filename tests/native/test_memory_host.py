@@ -62,7 +62,7 @@ def test_a_limited_process_sees_its_own_growth() -> None:
         [sys.executable, "-c", LIMITED],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         env=environment,
         encoding="utf-8",

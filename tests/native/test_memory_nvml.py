@@ -104,7 +104,7 @@ class FakeDriver:
     def end(self) -> None:
         assert self.child.stdin is not None
         self.child.stdin.close()
-        assert self.child.wait(timeout=60) == 0
+        assert self.child.wait(timeout=180) == 0
         assert self.child.stdout is not None
         self.child.stdout.close()
 
@@ -115,7 +115,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
     assert COMPILER is not None
     flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run([COMPILER, *flags, "-o", str(path), str(SOURCE)], check=True, timeout=60)
+    subprocess.run([COMPILER, *flags, "-o", str(path), str(SOURCE)], check=True, timeout=180)
     return path
 
 
