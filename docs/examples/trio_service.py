@@ -91,4 +91,7 @@ async def main(port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATU
 
 
 if __name__ == "__main__":
-    trio.run(main, int(sys.argv[1]))
+    try:
+        trio.run(main, int(sys.argv[1]))
+    except* KeyboardInterrupt:
+        pass  # Ctrl-C: the turns are cancelled and their connections closed

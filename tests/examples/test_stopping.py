@@ -6,16 +6,17 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process, create_subprocess_exec
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from starlette.types import Message
 
-from tests.examples.service_rig import load_example
+from tests.examples.service_rig import EXAMPLES, load_example
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,16 @@ async def read(port: int, seed: int, reading: asyncio.Semaphore) -> bytes:
     writer.close()
     await writer.wait_closed()
     return body
+
+
+async def connected(process: Process, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect as soon as somebody listens."""
+    while process.returncode is None:
+        try:
+            return await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionError:
+            await asyncio.sleep(0.05)
+    pytest.fail("it ended")
 
 
 async def stop(process: Process, port: int, *signals: signal.Signals) -> tuple[list[bytes], str, str]:
@@ -109,6 +120,34 @@ def test_a_server_that_is_told_twice_does_not_wait_for_its_streams() -> None:
             assert len(bodies) == N_CLIENTS
             assert out.splitlines()[-1] == "closed, ['MainThread']"
             assert err.count("Traceback") <= 2, "the server's own, about itself"
+
+    asyncio.run(main())
+
+
+@pytest.mark.model
+def test_ctrl_c_ends_the_trio_service_and_its_streams_without_a_word() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port: int = taken.getsockname()[1]
+        command = [sys.executable, str(EXAMPLES / "trio_service.py"), str(port)]
+        process = await create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+        try:
+            async with asyncio.timeout(120):
+                readers = [await connected(process, port) for _ in range(N_CLIENTS)]
+                for _, writer in readers:
+                    writer.write(b"GET /turn?prompt=Once+upon+a+time&max_tokens=400 HTTP/1.1\r\n\r\n")
+                await readers[0][0].readuntil(b"event: ")
+                process.send_signal(signal.SIGINT)
+                for reader, writer in readers:
+                    with suppress(ConnectionError):  # what it had not read yet makes it a reset
+                        await reader.read()
+                    writer.close()
+                assert await process.communicate() == (b"", b"")
+                assert process.returncode == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
     asyncio.run(main())
 
