@@ -21,6 +21,7 @@ TOO_LONG = (
     "bench exactness\n",
     "bench actors\n",
     "bench actors --json",
+    "bench peers",  # they name programs that are not here, or take minutes
     "bench scaling --plot",
     "bench scaling sequences",
     "bench warm --shape",
