@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
-import pytest
 import trio
 from attrs import define, evolve
 
@@ -28,7 +27,7 @@ from actorllama.errors import StateError
 from actorllama.ids import TurnId
 from actorllama.kvcache import CacheOptions, DiskTier, RamTier, Snapshot, SnapshotStore
 from actorllama.native import Allocate, StateCutter, StateParts, fresh_memory
-from actorllama.telemetry import Bus, MemoryHandler
+from actorllama.telemetry import Bus
 from actorllama.telemetry.memory_handler import record
 from actorllama.testing.fake_cutter import FakeCutter
 
@@ -161,22 +160,6 @@ class StrangeCutter(FakeCutter):
         allocate: Allocate = fresh_memory,
     ) -> StateParts:
         raise StateError(operation="split", reason="of another kind")
-
-
-class UnableCutter(FakeCutter):
-    """Puts nothing together."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def join(
-        self,
-        blocks: Sequence[memoryview],
-        boundary: memoryview | None,
-        *,
-        allocate: Allocate = fresh_memory,
-    ) -> memoryview:
-        raise self._error
 
 
 def files(root: Path, pattern: str) -> list[Path]:
@@ -336,31 +319,6 @@ async def test_a_state_that_cannot_be_cut_is_told_and_the_turn_is_kept() -> None
             await wait_found(desk.cache, item)
             assert await desk.find((*range(6), 9)) is None
     assert [event.event.name for event in told.of(("engine", "cells"))] == [("engine", "cells", "dropped")]
-
-
-@pytest.mark.parametrize("n_cells", [8, BIG])
-async def test_parts_that_make_no_state_are_told_and_the_prefix_is_computed(
-    n_cells: int, bus: Bus, heard: MemoryHandler
-) -> None:
-    cache = CacheActor(CacheOptions(block_tokens=4096), None)
-    async with open_desk(cache=cache, bus=bus) as desk:
-        desk.cache.info_nowait(keep(range(n_cells), n_block=4096))
-        question = (*range(n_cells), 9)
-        cutter = UnableCutter(StateError(operation="join", reason="of another kind"))
-        assert await desk.find(question, cutter=cutter) is None
-        assert await desk.find(question) is not None
-    (dropped,) = heard.of(("engine", "cells", "dropped"))
-    assert "of another kind" in str(dropped.metadata["reason"])
-
-
-async def test_a_child_that_crashes_brings_nothing_and_the_next_question_is_answered() -> None:
-    async with open_desk(cache=CacheActor(CacheOptions(block_tokens=4096), None)) as desk:
-        desk.cache.info_nowait(keep(range(BIG), n_block=4096))
-        question = (*range(BIG), 9)
-        assert await desk.find(question, cutter=UnableCutter(RuntimeError("a bug"))) is None
-        found = await desk.find(question)
-        assert found is not None
-        assert bytes(found.kv) == bytes(state(range(BIG)))
 
 
 async def test_more_than_may_wait_is_dropped_and_told() -> None:
