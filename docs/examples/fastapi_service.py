@@ -58,7 +58,7 @@ class EventStream(StreamingResponse):
         try:
             await asyncio.wait((sending, watching), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:  # the server stops, and wants no more than that this ends
-            last = error_event(RuntimeClosed(reason="the server stops"))
+            last = "" if sending.done() else error_event(RuntimeClosed(reason="the server stops"))
         finally:
             sending.cancel()
             watching.cancel()
