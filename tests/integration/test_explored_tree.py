@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from actorllama import Model, Runtime, open_runtime
+from actorllama.engine.memory_messages import LeaveMemory
 from actorllama.errors import (
     EngineError,
     ModelAlreadyLoaded,
@@ -150,6 +151,19 @@ def test_two_loads_of_one_name_and_an_unload_do_not_confuse_each_other(strategy:
         assert len(outcomes) == 3
         if outcomes.count("loaded") == 1 and "unloaded" not in outcomes:
             await take(rt.model("second"))
+
+    run(scenario, strategy)
+
+
+def test_whoever_hears_of_the_end_of_a_model_may_load_another_under_its_name(strategy: Strategy) -> None:
+    async def scenario(rt: Runtime, _model: Model, _backend: FakeBackend) -> None:
+        ref = rt.system.whereis(model_name("fake"))
+        assert ref is not None
+        ended = rt.system.monitor(ref)
+        assert await ref.call(LeaveMemory(reason="test"))
+        await ended.wait()
+        again = await rt.load("fake", "x.gguf", n_seq=1, ctx_per_seq=32)
+        await take(again)
 
     run(scenario, strategy)
 
