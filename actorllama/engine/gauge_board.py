@@ -13,6 +13,8 @@ from actorllama.engine.token_rate import TokenRate
 
 __all__ = ["GaugeBoard", "down"]
 
+_FRESH_S = 0.05
+
 
 class GaugeBoard:
     """One reference that is replaced whole: no lock, and no reader ever sees half of a change.
@@ -46,6 +48,10 @@ class GaugeBoard:
             n_starts=old.n_starts + 1,
             updated_at_s=perf_counter(),
         )
+
+    def is_fresh(self) -> bool:
+        """Say whether what hangs out is so young that mere progress of running turns can wait."""
+        return perf_counter() - self._gauges.updated_at_s < _FRESH_S
 
     def hang(
         self, phase: str, desk: DeskReadings | None, *, exactness: Exactness | None, n_decoded: int

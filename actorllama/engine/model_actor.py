@@ -160,7 +160,8 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
     async def handle_event(self, state: ModelState, event: ModelEvent, source: Source) -> _Outcome:
         """Take one event, and show what it changed; calls that must wait for loading are postponed."""
         outcome = await self._take_event(state, event, source)
-        if not isinstance(event, GiveCredit | Describe | WaitReady):
+        is_due = not isinstance(event, StepReport) or event.ended or not self._spec.board.is_fresh()
+        if is_due and not isinstance(event, GiveCredit | Describe | WaitReady):
             self._show(outcome.next_state if isinstance(outcome, Transition) else state)
         return outcome
 

@@ -302,6 +302,8 @@ class TurnDesk:
 
     def _admit(self) -> None:
         """Give free sequences to the turns that have waited longest, of those that are ready."""
+        if not self._queue:
+            return
         self._keep_queued(lambda taken: taken.caller.is_waiting)
         self._look_ahead()
         while self._cells.n_free:
