@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -22,7 +23,40 @@ pytestmark = [pytest.mark.slow, pytest.mark.model]
 
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 PROMPT = b"\x1b[?2004h"  # prompt_toolkit has taken the keyboard
+STEP = re.compile(rb"\x1b\[(?:(\d*)(C)|[\d;]*m)")  # over what is there already, or to another style
 WHERE_IS_THE_CURSOR, AT_THE_TOP = b"\x1b[6n", b"\x1b[1;1R"
+
+
+def end_of(words: bytes, seen: bytes, at: int) -> int | None:
+    """Find where words that were drawn end, first as they are.
+
+    A line that is drawn again is drawn where it differs: what stood there before, by chance or by timing, is
+    passed over. The words may have such gaps, though not more of them than letters.
+    """
+    plain = seen.find(words, at)
+    if plain >= 0:
+        return plain + len(words)
+    for found in re.finditer(re.escape(words[:1]) + b"|" + STEP.pattern, seen[at:]):
+        n_most = int(found[1] or 1) if found[2] else 0  # so many of the first letters may be passed over
+        start = found.end() if found[2] else found.start()
+        for n_passed in range(1 if n_most else 0, min(n_most, len(words) // 2) + 1):
+            end = _end_with_gaps(words, seen, at + start, n_passed)
+            if end is not None:
+                return end
+    return None
+
+
+def _end_with_gaps(words: bytes, seen: bytes, at: int, n_passed: int) -> int | None:
+    n_found = 0
+    while n_found + n_passed < len(words):
+        if n_found and (step := STEP.match(seen, at)):
+            n_passed += int(step[1] or 1) if step[2] == b"C" else 0
+            at = step.end()
+        elif seen[at : at + 1] == words[n_found + n_passed :][:1]:
+            n_found, at = n_found + 1, at + 1
+        else:
+            return None
+    return at if n_passed <= n_found else None
 
 
 class Terminal:
@@ -41,10 +75,10 @@ class Terminal:
     def wait_for(self, words: bytes) -> None:
         """Read until the words come, after those that were waited for before."""
         deadline_s = time.monotonic() + TIMEOUT_S
-        while (at := self.seen.find(words, self._mark)) < 0:
+        while (end := end_of(words, self.seen, self._mark)) is None:
             assert time.monotonic() < deadline_s, self.seen
             assert self._read(), self.seen
-        self._mark = at + len(words)
+        self._mark = end
 
     def wait(self) -> int:
         """Read to the end and return the exit code."""
@@ -83,6 +117,16 @@ def terminal(*argv: str, env: Mapping[str, str] | None = None) -> Generator[Term
 
 
 CHAT = ("chat", "--temperature", "0")
+
+
+def test_words_are_found_though_some_letters_stood_there_before() -> None:
+    seen = b"\x1b[C\x1b[0;7mCtrl-D\x1b[Cle\x1b[2Ces; /help\x1b[0m"
+    assert end_of(b"Ctrl-D leaves; /help", seen, 0) == len(seen) - len(b"\x1b[0m")
+    assert end_of(b"Ctrl-D leaves; /help", seen, 12) is None
+    assert end_of(b"Ctrl-C leaves; /help", seen, 0) is None
+    assert end_of(b"ves and", b"v\x1b[6C", 0) is None
+    assert end_of(b"le", b"a leaf", 1) == 4
+    assert end_of(b"demo |", b"\x1b[7Cmo |", 0) == len(b"\x1b[7Cmo |")
 
 
 def test_several_replies_are_drawn_in_panels() -> None:
