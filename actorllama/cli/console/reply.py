@@ -33,7 +33,11 @@ async def take_turn(desk: Desk, talk: Talk, text: str, *, seed: int | None = Non
     if seed is not None:
         sampling["seed"] = seed
     chat = model.conversation(
-        talk.system or None, messages=talk.messages, resume_key=talk.resume_key, **sampling
+        talk.system or None,
+        messages=talk.messages,
+        resume_key=talk.resume_key,
+        name=talk.name,
+        **sampling,
     )
     await _keep(desk, talk.asking(text))
     talk = desk.talk  # under the name that it has by now
