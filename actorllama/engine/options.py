@@ -30,7 +30,7 @@ class EngineOptions:
         at_most=1 << 16,
     )
     post_interval_s: float = option(
-        0.01,
+        0.02,
         doc="Text that comes within this time of the last report is told with the next; 0 tells every step.",
         unit="s",
         at_least=0.0,
