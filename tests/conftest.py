@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,15 @@ from actorllama.testing import loop_guard_fixture
 from actorllama.testing.fake_backend import FakeBackend
 
 loop_stays_free = loop_guard_fixture()
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C also where a shell has begun the suite in the background, which has it ignored.
+
+    Processes that tests start would inherit that, and those that are to be interrupted would never end.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
