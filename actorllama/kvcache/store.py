@@ -220,13 +220,12 @@ class SnapshotStore:
             self.ram.remove(key)
             for tier in self.index.tiers_of(key):
                 self.index.discard(key, tier)
+        if _has_lost(outcome):
+            self._root_waiting()
         if isinstance(outcome, PutReport):
             for key in doomed:
                 job.disk.remove(key)
-            again = [self.ram.peek(key) for key in outcome.missing if key not in self._behind.queue]
-            lost = [entry for entry in again if entry is not None]
-            if lost:
-                self._behind.enqueue(lost)
+            self._write_again(outcome.missing)
 
     # -- all of it -----------------------------------------------------------------------------
 
@@ -241,6 +240,7 @@ class SnapshotStore:
         if self.disk is not None:
             listing = self.disk.listing()
             self.index.replace((facts for facts in listing if facts.key not in self._behind.doomed), "disk")
+            self._root_waiting()
 
     def keys(self) -> tuple[str, ...]:
         """List the keys in any tier, those in memory first.
@@ -309,9 +309,24 @@ class SnapshotStore:
                 self.index.discard(key, "ram")
         return n_in_ram, tuple(evicted), refusal
 
+    def _write_again(self, keys: Iterable[str]) -> None:
+        again = [self.ram.peek(key) for key in keys if key not in self._behind.queue]
+        lost = [entry for entry in again if entry is not None]
+        if lost:
+            self._behind.enqueue(lost)
+
+    def _root_waiting(self) -> None:
+        # What waits counted on rows that are not on disk any more, or never came there.
+        for entry in self._behind.root_waiting():
+            self._note_ram(entry)
+
     def _note_ram(self, entry: StoredEntry) -> None:
         """Have the index say whether an entry can be had from memory."""
         if entry.key in self.ram or self._behind.has(entry.key):
             self.index.add(entry, "ram")
         else:
             self.index.discard(entry.key, "ram")
+
+
+def _has_lost(outcome: PutReport | CacheError) -> bool:
+    return isinstance(outcome, CacheError) or bool(outcome.evicted or outcome.missing)

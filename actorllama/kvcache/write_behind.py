@@ -119,6 +119,17 @@ class WriteBehind:
             given_up += queued.entries
         return None, given_up
 
+    def root_waiting(self) -> list[StoredEntry]:
+        """See to it again that what waits has its rows, after some were lost; tell what was given up."""
+        given_up: list[StoredEntry] = []
+        for queued in self.queue.waiting():
+            if not self._root(queued):
+                self.queue.take_out(queued)
+                self._drop(queued.entries, reason="rootless")
+                self._settle(queued.entries)
+                given_up += queued.entries
+        return given_up
+
     def end(self, job: WriteJob) -> set[str]:
         """Take note that the job under way has ended; return the keys of it that were removed meanwhile."""
         self._under_way = None

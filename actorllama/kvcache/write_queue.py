@@ -69,6 +69,14 @@ class WriteQueue:
         """Take the oldest job; its entries stay known until they are settled."""
         return self._jobs.popleft() if self._jobs else None
 
+    def waiting(self) -> tuple[QueuedJob, ...]:
+        """List the jobs that are not under way, oldest first."""
+        return tuple(self._jobs)
+
+    def take_out(self, job: QueuedJob) -> None:
+        """Let a waiting job wait no more; its entries stay known until they are settled."""
+        self._jobs.remove(job)
+
     def withdraw(self, key: str) -> bool:
         """Take an entry out of a job that is not under way yet; ``False`` if it is in none."""
         for job in self._jobs:

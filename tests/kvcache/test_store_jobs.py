@@ -155,12 +155,22 @@ def test_a_job_behind_one_that_failed_takes_its_rows_along(tmp_path: Path) -> No
     assert tuple(write(store).hows) == KEYS
 
 
-def test_a_job_whose_rows_failed_and_left_ram_is_dropped(tmp_path: Path) -> None:
+def test_rows_of_a_job_that_failed_stay_for_those_that_wait(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     store.put_state(TURN[:3])
     store.put_state(TURN[3:])
     store.finish(job_of(store), CacheError("the writer crashed"))
-    assert store.ram.remove(KEYS[1])
+    assert store.statistics().n_pending == store.ram.statistics().n_pinned == 5
+    assert store.put_state(TURN[3:]).is_queued
+    assert not store.ram.remove(KEYS[1])
+    assert tuple(write(store).hows) == KEYS
+
+
+def test_a_job_whose_rows_failed_and_are_nowhere_is_dropped(tmp_path: Path) -> None:
+    store = store_at(tmp_path, n_ram=0.01)
+    store.put_state(TURN[:3])
+    store.put_state(TURN[3:])
+    store.finish(job_of(store), CacheError("the writer crashed"))
     assert store.write_behind() is None
     assert store.statistics().n_dropped == 1
     assert store.statistics().n_pending == 0
