@@ -87,7 +87,8 @@ async def _portion(
         prompt = list(prompt_of(place))
         for turn_number in range(n_each):
             seed = (number * n_each + turn_number) * options.n_seq + place
-            n_tokens += await _turn(options, model, prompt, seed % (1 << 32))
+            n_new = await _turn(options, model, prompt, seed % (1 << 32))
+            n_tokens += n_new  # not before the turn: the others count meanwhile
 
     began_s = perf_counter()
     with cpu.measuring():
