@@ -114,9 +114,7 @@ class WriteBehind:
                 above = tuple(key for key in queued.above if self._index.has(key, "disk"))
                 self._under_way = WriteJob(entries=tuple(queued.entries), above=above, disk=self._disk)
                 return self._under_way, given_up
-            self._drop(queued.entries, reason="rootless")
-            self._settle(queued.entries)
-            given_up += queued.entries
+            given_up += self._give_up(queued)
         return None, given_up
 
     def root_waiting(self) -> list[StoredEntry]:
@@ -125,9 +123,7 @@ class WriteBehind:
         for queued in self.queue.waiting():
             if not self._root(queued):
                 self.queue.take_out(queued)
-                self._drop(queued.entries, reason="rootless")
-                self._settle(queued.entries)
-                given_up += queued.entries
+                given_up += self._give_up(queued)
         return given_up
 
     def end(self, job: WriteJob) -> set[str]:
@@ -146,6 +142,11 @@ class WriteBehind:
         self.queue.prepend(queued, lost)
         self.pin(lost)
         return True
+
+    def _give_up(self, queued: QueuedJob) -> list[StoredEntry]:
+        self._drop(queued.entries, reason="rootless")
+        self._settle(queued.entries)
+        return queued.entries
 
     def _is_safe(self, key: str) -> bool:
         return self._index.has(key, "disk") or self.has(key)
