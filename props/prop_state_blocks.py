@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from actorllama.errors import StateError
 from actorllama.native import StateParts
-from actorllama.native.state_blocks import join_state, split_state
+from actorllama.native.state_blocks import split_state
+from actorllama.native.state_join import join_state
 from actorllama.native.state_layout import read_state
 from actorllama.native.state_part import float_rows, read_part
 from actorllama.native.state_reader import SectionKind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import perf_counter
 from typing import TypeAlias
 
@@ -15,14 +16,18 @@ from actorllama.kvcache import (
     Block,
     Boundary,
     Chain,
+    ChainReader,
     Prefault,
     PrefixHit,
     PutReport,
     ReadJob,
+    ReadOutcome,
+    ReusedMemory,
     RowSpan,
     SnapshotStore,
     StoredEntry,
     WriteJob,
+    fresh_memory,
 )
 
 __all__ = ["Bring", "Brought", "CacheJob", "JobOutcome", "Split", "Touch", "Write", "begun"]
@@ -100,15 +105,19 @@ class Split:
 class Brought:
     """What came of bringing a state."""
 
-    read: tuple[StoredEntry, ...]
-    """From the disk, in order; what could not be read is missing."""
+    read: ReadOutcome
+    """What came from the disk."""
     restore: RestoredState | StateError | None
     """The state; why its parts make none; or ``None`` if one of them was missing."""
 
 
 @frozen(kw_only=True)
 class Bring:
-    """Read the parts of a hit, as far as they are not in memory, and put them together."""
+    """Read the parts of a hit, as far as they are not in memory, and put them together.
+
+    Each block that nobody keeps is read, checked and copied to its place before the next is opened, all in
+    one small piece of memory; so there is one copy of the state, and its pages are the only ones.
+    """
 
     question: FindPrefix
     hit: PrefixHit
@@ -126,18 +135,37 @@ class Bring:
 
     def run(self) -> Brought:
         """Make the state that the asker's context restores."""
-        read = self.job.run(self.memory.keep)
-        entries = self.job.joined(read)
-        if len(entries) < len(self.job.keys):
-            return Brought(read=read, restore=None)
-        blocks = [memoryview(entry.payload) for entry in entries if isinstance(entry, Block)]
-        tails = [memoryview(entry.payload) for entry in entries if isinstance(entry, Boundary)]
+        hit, reader = self.hit, self.job.reader()
+        boundary: memoryview | None = None
+        if hit.boundary is not None:  # first, for it tells how large the whole is
+            tail = reader.take(hit.boundary, keep=self.memory.keep, passing=fresh_memory)
+            if tail is None:
+                return Brought(read=reader.outcome(), restore=None)
+            assert isinstance(tail, Boundary), "other kinds have other keys"
+            boundary = memoryview(tail.payload)
+        blocks = self._blocks(reader)
         try:
-            kv = self.question.cutter.join(blocks, tails[0] if tails else None, allocate=self.memory.join)
+            kv = self.question.cutter.join(
+                blocks if self.job.needs_disk else tuple(blocks),
+                boundary,
+                n_blocks=len(hit.blocks),
+                allocate=self.memory.join,
+            )
         except StateError as exc:
-            return Brought(read=read, restore=exc)
-        restore = RestoredState(kv=kv, n_cells=self.hit.n_cells, source=self.hit.tier)
-        return Brought(read=read, restore=restore)
+            read = reader.outcome()
+            return Brought(read=read, restore=None if read.missing is not None else exc)
+        restore = RestoredState(kv=kv, n_cells=hit.n_cells, source=hit.tier)
+        return Brought(read=reader.outcome(), restore=restore)
+
+    def _blocks(self, reader: ChainReader) -> Iterator[memoryview]:
+        """Give the rows of one block after the other; it ends before one that cannot be had."""
+        passing = ReusedMemory()
+        for key in self.hit.blocks:
+            entry = reader.take(key, keep=self.memory.keep, passing=passing)
+            if entry is None:
+                return
+            assert isinstance(entry, Block), "other kinds have other keys"
+            yield memoryview(entry.payload)
 
 
 @frozen(kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actorllama.actors import Context, InitOutcome, Normal, Outcome, Owned, Ready, Ref, Server, Stop
 from actorllama.engine.events import LOAD_TIGHT
+from actorllama.engine.first_collection import collect_if_young
 from actorllama.engine.host import EngineHost
 from actorllama.engine.load_job import LoadJob
 from actorllama.engine.memory_messages import ReadMemory
@@ -53,12 +54,16 @@ class Loader(Server[None, None, None]):
         """Load."""
         try:
             await self._check_fit()
-            await self._ctx.run_native(lambda job: job.load(self._host), self._job)
+            await self._ctx.run_native(self._load, self._job)
         except Exception as exc:  # noqa: BLE001 - carried to the model actor, which decides
             self._report_to.info_nowait(LoadFinished(error=exc))
         else:
             self._report_to.info_nowait(LoadFinished())
         return Stop(Normal())
+
+    def _load(self, job: LoadJob) -> None:
+        job.load(self._host)
+        collect_if_young()
 
     async def _check_fit(self) -> None:
         """Refuse what will not fit before a byte of it is read."""

@@ -38,7 +38,7 @@ key, and then every digest is keyed blake2b. Names tell kind and parent: an inde
 
 from __future__ import annotations
 
-from actorllama.kvcache.allocate import Allocate, fresh_memory
+from actorllama.kvcache.allocate import Allocate, ReusedMemory, fresh_memory
 from actorllama.kvcache.archive import ArchiveWriter, Unusable, read_archive
 from actorllama.kvcache.arena import Arena
 from actorllama.kvcache.arena_prefault import Prefault
@@ -46,6 +46,7 @@ from actorllama.kvcache.arena_reports import ArenaStatistics
 from actorllama.kvcache.block import Block
 from actorllama.kvcache.boundary import Boundary
 from actorllama.kvcache.chain import Chain, block_key, boundary_key, chain_of, root_key
+from actorllama.kvcache.chain_reader import ChainReader, ReadOutcome
 from actorllama.kvcache.clearing import Cleared, clear, plan_down_to
 from actorllama.kvcache.codec import CODECS, Codec, codec_named
 from actorllama.kvcache.codec_span import ElementKind, RowSpan
@@ -97,6 +98,7 @@ __all__ = [
     "CacheOptions",
     "Candidate",
     "Chain",
+    "ChainReader",
     "CheckReport",
     "Cleared",
     "Codec",
@@ -124,6 +126,8 @@ __all__ = [
     "RamStatistics",
     "RamTier",
     "ReadJob",
+    "ReadOutcome",
+    "ReusedMemory",
     "RowSpan",
     "Snapshot",
     "SnapshotStore",

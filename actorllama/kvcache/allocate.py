@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-__all__ = ["Allocate", "fresh_memory"]
+__all__ = ["Allocate", "ReusedMemory", "fresh_memory"]
 
 Allocate: TypeAlias = Callable[[int], memoryview]
 """Gives writable memory of a size in bytes; what it holds is of no meaning."""
@@ -14,3 +14,23 @@ Allocate: TypeAlias = Callable[[int], memoryview]
 def fresh_memory(n_bytes: int) -> memoryview:
     """Allocate memory of its own."""
     return memoryview(bytearray(n_bytes))
+
+
+class ReusedMemory:
+    """Gives out the same memory again and again, for what is done with before the next comes.
+
+    A few hundred kilobytes that were written just now are in the processor's cache still, and their pages are
+    mapped: what is read, checked and copied on this way costs half of what it does in memory of its own.
+
+    Owner: one job, in its thread.
+    """
+
+    def __init__(self) -> None:
+        """Have no memory yet."""
+        self._memory = memoryview(b"")
+
+    def __call__(self, n_bytes: int) -> memoryview:
+        """Give writable memory of a size, in the place of what was given before."""
+        if n_bytes > len(self._memory):
+            self._memory = fresh_memory(n_bytes)
+        return self._memory[:n_bytes]

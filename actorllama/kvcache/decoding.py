@@ -36,6 +36,7 @@ def decode(
     mac_key: bytes | None = None,
     path: str | None = None,
     limit_bytes: int | None = None,
+    header: Header | None = None,
 ) -> StoredEntry:
     """Read an entry back, and believe no byte of it.
 
@@ -45,6 +46,8 @@ def decode(
         mac_key: The key that it must be signed with; ``None`` if it must not be signed.
         path: Where it came from, for the error.
         limit_bytes: Most bytes that a payload may have when it is decoded; no bound if ``None``.
+        header: What `Header.parse` made of the beginning of ``data`` with this key; ``None`` if nobody has
+            parsed it yet.
 
     Raises:
         SnapshotCorrupt: It is damaged, cut off, longer than it says, or not ours; ``section`` says where.
@@ -54,7 +57,8 @@ def decode(
     Cost: one digest over all bytes, and the codec's; nothing large is copied where that is ``none``.
     """
     view = memoryview(data).cast("B").toreadonly()
-    header = Header.parse(view, mac_key=mac_key, path=path)
+    if header is None:
+        header = Header.parse(view, mac_key=mac_key, path=path)
     sections = header.split(view, mac_key=mac_key, path=path)
     try:
         facts = read_facts(bytes(sections["META"]))

@@ -151,12 +151,36 @@ class DiskTier:
             self._bus.execute(ENTRY_PUBLISHED, measured, {"tier": "disk", "key": entry.key, "how": how})
         return PutReport(hows=hows, evicted=tuple(gone), missing=missing)
 
-    def get(self, key: str) -> StoredEntry | None:
+    def get(
+        self, key: str, *, used_ns: int | None = None, allocate: Allocate = fresh_memory
+    ) -> StoredEntry | None:
         """Read an entry and note its use; ``None`` if there is none that can be trusted.
+
+        Args:
+            key: Which.
+            used_ns: When it was used, by `now_ns`; now if ``None``.
+            allocate: Gives the memory that it is read into, and stays in.
 
         Cost: a read and a digest of all bytes.
         """
-        return self._get(key, used_ns=self._directory.files.now_ns())
+
+        def read() -> StoredEntry:
+            at_ns = self.now_ns() if used_ns is None else used_ns
+            return read_entry(
+                self._directory, key, limit_bytes=self.limit_bytes, used_ns=at_ns, allocate=allocate
+            )
+
+        entry = self._judged(key, read)[0] if is_key(key) else None
+        self._tally.add("misses" if entry is None else "hits")
+        return entry
+
+    def now_ns(self) -> int:
+        """Tell the time of a use that happens now."""
+        return self._directory.files.now_ns()
+
+    def note_use(self, key: str, *, used_ns: int) -> bool:
+        """Note the use of an entry that is not read; ``False`` if there is none."""
+        return mark_used(self._directory, key, used_ns=used_ns)
 
     def get_chain(
         self, keys: Sequence[str], *, held: Collection[str] = (), allocate: Allocate = fresh_memory
@@ -175,13 +199,13 @@ class DiskTier:
 
         Cost: as `get` for each that is read, and a ``touch`` for each other.
         """
-        used_ns = self._directory.files.now_ns()
+        used_ns = self.now_ns()
         found: list[StoredEntry] = []
         for depth, key in enumerate(keys):
             if key in held:
-                mark_used(self._directory, key, used_ns=used_ns - depth)
+                self.note_use(key, used_ns=used_ns - depth)
                 continue
-            entry = self._get(key, used_ns=used_ns - depth, allocate=allocate)
+            entry = self.get(key, used_ns=used_ns - depth, allocate=allocate)
             if entry is None:
                 break
             found.append(entry)
@@ -300,20 +324,8 @@ class DiskTier:
     def _mark_used(self, above: Sequence[str], *, used_ns: int) -> tuple[str, ...]:
         """Note the use of blocks that others need; return those that are not there."""
         return tuple(
-            key
-            for depth, key in enumerate(above)
-            if not mark_used(self._directory, key, used_ns=used_ns - depth)
+            key for depth, key in enumerate(above) if not self.note_use(key, used_ns=used_ns - depth)
         )
-
-    def _get(self, key: str, *, used_ns: int, allocate: Allocate = fresh_memory) -> StoredEntry | None:
-        def read() -> StoredEntry:
-            return read_entry(
-                self._directory, key, limit_bytes=self.limit_bytes, used_ns=used_ns, allocate=allocate
-            )
-
-        entry = self._judged(key, read)[0] if is_key(key) else None
-        self._tally.add("misses" if entry is None else "hits")
-        return entry
 
     def _read_file(self, one: KnownFile) -> StoredEntry:
         return read_file(self._directory, one.path, one.key, limit_bytes=self.limit_bytes, used_ns=None)

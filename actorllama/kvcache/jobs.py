@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import field, frozen
 
 from actorllama.errors import CacheError
-from actorllama.kvcache.allocate import Allocate, fresh_memory
+from actorllama.kvcache.chain_reader import ChainReader, ReadOutcome
 from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.disk import DiskTier
 from actorllama.kvcache.reports import PutReport
@@ -44,6 +44,8 @@ class ReadJob:
     """Root first."""
     held: Mapping[str, StoredEntry] = field(repr=lambda held: f"<{len(held)} entries>")
     """What was in memory when the job was made."""
+    kept: frozenset[str] = field(default=frozenset(), repr=lambda keys: f"<{len(keys)} keys>")
+    """Of the others, those that shall be in memory from now on."""
     disk: DiskTier | None
 
     @property
@@ -51,17 +53,20 @@ class ReadJob:
         """Whether `run` will wait for the disk, and belongs into a worker thread."""
         return self.disk is not None and len(self.held) < len(self.keys)
 
-    def run(self, allocate: Allocate = fresh_memory) -> tuple[StoredEntry, ...]:
-        """Read the rest; the outcome goes back to `SnapshotStore.finish_read`.
+    def reader(self) -> ChainReader:
+        """Give them one after the other; its outcome goes back to `SnapshotStore.finish_read`."""
+        return ChainReader(self.keys, held=self.held, kept=self.kept, disk=self.disk)
 
-        Args:
-            allocate: Gives the memory that each entry is read into, and stays in.
+    def run(self) -> ReadOutcome:
+        """Read the rest, each into memory of its own; the outcome goes back to `SnapshotStore.finish_read`.
 
         Cost: as `DiskTier.get_chain`.
         """
         if self.disk is None or not self.needs_disk:
-            return ()
-        return self.disk.get_chain(self.keys, held=self.held, allocate=allocate)
+            return ReadOutcome()
+        read = self.disk.get_chain(self.keys, held=self.held)
+        had = {*self.held, *(entry.key for entry in read)}
+        return ReadOutcome(read=read, missing=next((key for key in self.keys if key not in had), None))
 
     def joined(self, outcome: Sequence[StoredEntry]) -> tuple[StoredEntry, ...]:
         """Give what was held and what `run` has read, root first, as far as there is no gap."""

@@ -142,7 +142,7 @@ def _read(
     data[:HEADER_BYTES] = head
     n_read += directory.read_fully(fd, data[HEADER_BYTES:])
     whole = data[:n_read]
-    entry = decode(whole, mac_key=directory.mac_key, path=path, limit_bytes=limit_bytes)
+    entry = decode(whole, mac_key=directory.mac_key, path=path, limit_bytes=limit_bytes, header=header)
     if not path.endswith(entry_name(entry)):
         raise SnapshotCorrupt(key=key, path=path, section="name")
     return entry

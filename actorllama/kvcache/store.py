@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from actorllama.errors import CacheError, TierFull
+from actorllama.kvcache.chain_reader import ReadOutcome
 from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.disk import DiskTier
 from actorllama.kvcache.hit import Found, Kept
 from actorllama.kvcache.jobs import ReadJob, WriteJob
+from actorllama.kvcache.key_memory import KeyMemory
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.prefix_index import PrefixIndex
 from actorllama.kvcache.ram import RamTier
@@ -17,6 +20,9 @@ from actorllama.kvcache.write_behind import WriteBehind
 from actorllama.telemetry import Bus
 
 __all__ = ["SnapshotStore"]
+
+_READ_ONCE_MAX: Final = 8192
+"""Keys of chains that were read from disk and not kept: of half a million tokens, about a megabyte."""
 
 
 class SnapshotStore:
@@ -47,6 +53,7 @@ class SnapshotStore:
         self.ram = ram
         self.disk = disk
         self.index = PrefixIndex()
+        self._read_once = KeyMemory()
         self._behind = WriteBehind(
             ram=ram, disk=disk, index=self.index, limit_bytes=pending_limit_bytes, bus=bus or Bus()
         )
@@ -134,27 +141,34 @@ class SnapshotStore:
     def read(self, keys: Sequence[str]) -> ReadJob:
         """Begin to read a chain: what is in memory is held by the job, and cannot go any more.
 
+        What is read for the second time shall stay in memory. A conversation that goes on after a restart
+        has its rows in a sequence from then on, and most are read once: keeping them costs as much memory
+        again, and the time for its pages, before the first token.
+
         Args:
             keys: Of a `PrefixHit`, or the ``parts`` of a snapshot; root first.
         """
         held = {key: entry for key in keys if (entry := self._in_memory(key)) is not None}
-        return ReadJob(keys=tuple(keys), held=held, disk=self.disk)
+        kept = frozenset(key for key in keys if key in self._read_once) if self.ram.limit_bytes else None
+        return ReadJob(keys=tuple(keys), held=held, kept=kept or frozenset(), disk=self.disk)
 
-    def finish_read(self, job: ReadJob, outcome: Sequence[StoredEntry]) -> tuple[StoredEntry, ...]:
-        """Take note of what a job has read, and keep it in RAM.
+    def finish_read(self, job: ReadJob, outcome: ReadOutcome) -> tuple[StoredEntry, ...]:
+        """Take note of what a job has read, and keep in RAM what was read into memory of its own.
 
         Returns:
-            The entries, root first, as far as they could be had without a gap. If some are lacking, the
-            first of them is forgotten: look again.
+            The entries that are in memory, root first, up to the first that is not. If one could not be
+            had at all, it is forgotten: look again.
         """
-        entries = job.joined(outcome)
-        if len(entries) < len(job.keys):
-            self.index.discard(job.keys[len(entries)], "disk")
-        for entry in outcome:
+        if outcome.missing is not None:
+            self.index.discard(outcome.missing, "disk")
+        for key in outcome.passed:
+            self._read_once.remember(key, n_keys_max=_READ_ONCE_MAX)
+        for entry in outcome.read:
+            self._read_once.forget(entry.key)
             if entry.key not in self._behind.doomed:
                 self.index.add(entry, "disk")
                 self.promote(entry)
-        return entries
+        return job.joined(outcome.read)
 
     def only_in_ram(self, keys: Iterable[str]) -> list[StoredEntry] | None:
         """Give the entries of these that could be lost with RAM; ``None`` if some are in no tier any more.

@@ -3,7 +3,7 @@
 **What lives here.** ``backend.py``: the protocols that engines are written against. ``llama/``: the
 only package that imports llama_cpp and touches ctypes. ``gguf.py``: reading a model file without
 loading it. ``sampling.py``, ``rng.py``: what a turn asks of its sampler, and the generator behind
-it. ``state_blocks.py``: saved states cut into blocks that others can share, and joined again.
+it. ``state_blocks.py``, ``state_join.py``: saved states cut into blocks that others can share, and joined.
 ``lease.py``: native memory is freed exactly once, after the last thread has left it. ``run_delay.py``: how
 long a thread waited for a processor.
 
@@ -38,7 +38,8 @@ from actorllama.native.backend import (
 from actorllama.native.options import ContextOptions, ModelOptions
 from actorllama.native.sampler_record import SamplerRecord
 from actorllama.native.sampling import SamplingParams
-from actorllama.native.state_blocks import join_state, split_state
+from actorllama.native.state_blocks import split_state
+from actorllama.native.state_join import join_state
 from actorllama.native.state_layout import section_kinds
 from actorllama.native.state_part import float_rows
 from actorllama.native.state_parts import Allocate, FloatRows, StateParts, fresh_memory

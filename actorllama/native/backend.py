@@ -5,7 +5,7 @@ A backend implements all of these protocols; there are no optional methods to pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -145,20 +145,23 @@ class StateCutter(Protocol):
 
     def join(
         self,
-        blocks: Sequence[memoryview],
+        blocks: Iterable[memoryview],
         boundary: memoryview | None,
         *,
+        n_blocks: int | None = None,
         allocate: Allocate = fresh_memory,
     ) -> memoryview:
         """Make a state that ``set_state`` of such a context accepts.
 
         Args:
-            blocks: From the first on, without a gap.
+            blocks: From the first on, without a gap. Of what is no sequence, none is looked at any more once
+                the next is asked for: they may all come in the same memory.
             boundary: What follows them.
+            n_blocks: How many blocks will come; only of a sequence may it be left out.
             allocate: Gives the memory of the whole; called once.
 
         Raises:
-            StateError: The parts do not fit together.
+            StateError: The parts do not fit together, or are not so many.
         """
         ...
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from attrs import frozen
 
-from actorllama.native.state_blocks import join_state, split_state
+from actorllama.native.state_blocks import split_state
+from actorllama.native.state_join import join_state
 from actorllama.native.state_part import float_rows
 from actorllama.native.state_parts import Allocate, FloatRows, StateParts, fresh_memory
 from actorllama.native.state_reader import SectionKind
@@ -64,9 +65,10 @@ class LayoutCutter:
 
     def join(
         self,
-        blocks: Sequence[memoryview],
+        blocks: Iterable[memoryview],
         boundary: memoryview | None,
         *,
+        n_blocks: int | None = None,
         allocate: Allocate = fresh_memory,
     ) -> memoryview:
         """Make a state for the context.
@@ -74,4 +76,4 @@ class LayoutCutter:
         Raises:
             StateError: The parts do not fit together.
         """
-        return join_state(blocks, boundary, n_stream=self.n_stream, allocate=allocate)
+        return join_state(blocks, boundary, n_stream=self.n_stream, n_blocks=n_blocks, allocate=allocate)

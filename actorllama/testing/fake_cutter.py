@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from actorllama.errors import StateError
 from actorllama.native import Allocate, FloatRows, StateParts, fresh_memory
@@ -52,17 +52,21 @@ class FakeCutter:
 
     def join(
         self,
-        blocks: Sequence[memoryview],
+        blocks: Iterable[memoryview],
         boundary: memoryview | None,
         *,
+        n_blocks: int | None = None,
         allocate: Allocate = fresh_memory,
     ) -> memoryview:
         """Put a state together again.
 
         Raises:
-            StateError: A part is no list of cells.
+            StateError: A part is no list of cells, or there are not so many.
         """
-        cells = b"".join((*blocks, b"" if boundary is None else boundary))
+        copies = [bytes(block) for block in blocks]
+        if n_blocks is not None and len(copies) != n_blocks:
+            raise StateError(operation="join", reason=f"{len(copies)} blocks, not {n_blocks}")
+        cells = b"".join((*copies, b"" if boundary is None else boundary))
         if len(cells) % _CELL_BYTES:
             raise StateError(operation="join", reason=f"{len(cells)} bytes are no whole cells")
         return _placed(_HEADER.pack(_MAGIC, len(cells) // _CELL_BYTES) + cells, allocate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import pytest
 
@@ -23,9 +23,10 @@ class UnableCutter(FakeCutter):
 
     def join(
         self,
-        blocks: Sequence[memoryview],
+        blocks: Iterable[memoryview],
         boundary: memoryview | None,
         *,
+        n_blocks: int | None = None,
         allocate: Allocate = fresh_memory,
     ) -> memoryview:
         raise self._error

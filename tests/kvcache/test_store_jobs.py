@@ -7,7 +7,16 @@ import attrs
 import pytest
 
 from actorllama.errors import CacheError, TierFull
-from actorllama.kvcache import Block, DiskTier, Kept, PutReport, RamTier, SnapshotStore, WriteJob
+from actorllama.kvcache import (
+    Block,
+    DiskTier,
+    Kept,
+    PutReport,
+    RamTier,
+    ReadOutcome,
+    SnapshotStore,
+    WriteJob,
+)
 from actorllama.telemetry import MemoryHandler, StrictBus
 from tests.kvcache.samples import QuickFiles, snapshot_of, state_of
 
@@ -70,7 +79,7 @@ def test_a_turn_is_one_job_and_is_found_in_ram_at_once_and_on_disk_after(tmp_pat
     assert later.finish_read(job, job.run()) == TURN[:4]
     again = later.read(KEYS[:4])
     assert not again.needs_disk
-    assert (again.run(), later.finish_read(again, ())) == ((), TURN[:4])
+    assert (again.run(), later.finish_read(again, ReadOutcome())) == (ReadOutcome(), TURN[:4])
 
 
 @pytest.mark.parametrize("n_before", [1, 2, 3])
