@@ -272,7 +272,8 @@ def test_a_text_that_ends_is_what_the_constraint_asked_for(seed: int) -> None:
 
 
 def test_a_choice_that_the_grammar_allows_is_not_drawn_again() -> None:
-    plain, held = sampler(SamplingParams()), SamplingParams(grammar="root ::= [\\x01-\\U0010FFFF]*")
+    plain = sampler(SamplingParams(), n_vocab=len(PIECES))
+    held = SamplingParams(grammar="root ::= [\\x01-\\U0010FFFF]*")
     chooser = LlamaSampler(held, [], tools=texts())
     for row in rows(30, n_vocab=len(PIECES)):
         row[128:256] = row[END:] = row[0] = -30.0

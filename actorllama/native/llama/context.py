@@ -91,7 +91,6 @@ class LlamaContext:
         self._has_rows = False
         self._rows_at = (0, 0)
         self._rows: Rows = np.zeros((0, 0), dtype=np.float32)
-        self._row_views: list[Row] = []
         self._columns = BatchColumns(self._facts.n_batch)
 
     @property
@@ -139,17 +138,24 @@ class LlamaContext:
                 n_values = self._n_outputs * self._n_vocab
                 values = (ctypes.c_float * n_values).from_address(address)
                 self._rows = np.ctypeslib.as_array(values).reshape(self._n_outputs, self._n_vocab)
-                self._row_views = list(self._rows)
             self._has_rows = True
         return self._rows
 
     def sample(self, samplers: Sequence[NativeSampler], rows: Sequence[int]) -> list[int]:
         """Choose and accept a token for each pair of sampler and logits row of the last batch."""
-        self.logits()
-        views = self._row_views
         # Every sampler that an owner of this context has was made by its new_sampler.
         ours = cast("Sequence[LlamaSampler]", samplers)
-        return [sampler.choose(views[row]) for sampler, row in zip(ours, rows, strict=True)]
+        matrix, crowd = self.logits(), self._sampler_tools.crowd
+        chosen: list[int] = []
+        while (at := len(chosen)) < len(ours):
+            if not ours[at].crowd_k:
+                chosen.append(ours[at].choose(matrix[rows[at]]))
+                continue
+            end = at + 1
+            while end < len(ours) and ours[end].crowd_k and rows[end] == rows[end - 1] + 1:
+                end += 1
+            chosen += crowd.choose(matrix[rows[at] : rows[at] + end - at], ours[at:end])
+        return chosen
 
     def logits_digest(self, row: int) -> bytes:
         """Return a digest of one raw logits row of the last batch: equal only if every bit is."""

@@ -42,21 +42,21 @@ class FilterChain:
     adaptive-p would take those for candidates, so they are dropped at the end of the chain.
     """
 
-    __slots__ = ("_address", "_handle", "_may_forbid", "names")
+    __slots__ = ("_handle", "address", "may_forbid", "names")
 
     def __init__(self, filters: dict[str, _MakeFilter], *, may_forbid: bool) -> None:
         """Build the chain from filters by name, in their order."""
         self.names = tuple(filters)
-        self._may_forbid = may_forbid
+        self.may_forbid = may_forbid
         self._handle = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
         for make in filters.values():
             llama_cpp.llama_sampler_chain_add(self._handle, make())
-        self._address = ctypes.cast(self._handle, ctypes.c_void_p).value
+        self.address = int(ctypes.cast(self._handle, ctypes.c_void_p).value or 0)
 
     def apply(self, candidates: Candidates) -> None:
         """Let llama.cpp drop and scale."""
-        _apply(self._address, candidates.address)
-        if self._may_forbid:
+        _apply(self.address, candidates.address)
+        if self.may_forbid:
             candidates.drop_forbidden()
 
     def close(self) -> None:

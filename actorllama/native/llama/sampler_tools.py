@@ -13,6 +13,7 @@ from actorllama.native.grammar_machine import GrammarMachine
 from actorllama.native.grammar_mask import GrammarMask, TokenTexts
 from actorllama.native.grammar_trigger import GrammarTrigger
 from actorllama.native.grammar_turn import GrammarTurn
+from actorllama.native.llama.crowd_choice import CrowdChooser
 from actorllama.native.llama.sampler_candidates import Candidates
 from actorllama.native.sampler_dry import MAX_BREAKER_TAIL, Breakers
 
@@ -33,6 +34,7 @@ class SamplerTools:
         """Serve a vocabulary: a ``llama_vocab``, or the texts of its tokens."""
         self.n_vocab = n_vocab
         self.candidates = Candidates()
+        self.crowd = CrowdChooser(n_vocab=n_vocab)
         self._vocab = vocab
         self._texts = texts
         self._breakers: dict[tuple[str, ...], Breakers] = {}
