@@ -6,8 +6,8 @@ the one thread that computes; ``loop.py``: continuous batching over one context;
 step computes, pure; ``batch.py``: its columns; ``cells.py``: cells into sequences and out; ``pieces.py``:
 text between two reports; ``step_probe.py``: where a step is, for who measures. ``canary.py``,
 ``verdict.py``: what can be promised. ``cache_actor.py``, ``cache_jobs.py``: what was saved. ``text.py``:
-from token bytes to safe text. ``stream.py``: the channel to a reader. ``request.py``, ``result.py``: what
-goes in and comes out. ``chat_template.py``: messages to text. ``pressure_actor.py`` looks at memory and asks
+from token bytes to safe text. ``delivery.py``, ``stream.py``: the way of text to its reader. ``request.py``,
+``result.py``: what goes in and comes out. ``chat_template.py``: messages to text. ``pressure_actor.py`` looks at memory and asks
 for it as ``pressure_plan.py`` says; ``parking.py`` puts idle contexts aside; ``fit_check.py`` refuses what
 will not fit.
 
@@ -46,14 +46,14 @@ from actorllama.engine.memory_messages import WhyGone
 from actorllama.engine.messages import (
     CancelTake,
     Describe,
-    GiveCredit,
     ModelInfo,
     ModelStatus,
     TakeTurn,
     Unload,
     WaitReady,
 )
-from actorllama.engine.model_actor import ModelActor, ModelState
+from actorllama.engine.model_actor import ModelActor
+from actorllama.engine.model_state import ModelState
 from actorllama.engine.namespace import salted
 from actorllama.engine.observe_options import ObserveOptions
 from actorllama.engine.options import EngineOptions
@@ -86,7 +86,6 @@ __all__ = [
     "FinishReason",
     "GaugeBoard",
     "GetHost",
-    "GiveCredit",
     "HostActor",
     "KeepCells",
     "LoopStatistics",

@@ -65,10 +65,10 @@ class StartTurn:
 
 @frozen(kw_only=True)
 class GrantCredit:
-    """The reader has consumed this many tokens."""
+    """Readers have consumed tokens."""
 
-    turn_id: TurnId
-    n_tokens: int
+    grants: tuple[tuple[TurnId, int], ...]
+    """Of which turns, and how many of each."""
 
 
 @frozen(kw_only=True)

@@ -124,9 +124,10 @@ class EngineLoop:
             case StartTurn():
                 self._start(command)
             case GrantCredit():
-                turn = self._live.get(command.turn_id)
-                if turn is not None and turn.credit is not None:
-                    turn.credit += command.n_tokens
+                for turn_id, n_tokens in command.grants:
+                    turn = self._live.get(turn_id)
+                    if turn is not None and turn.credit is not None:
+                        turn.credit += n_tokens
             case CancelTurn():
                 turn = self._live.get(command.turn_id)
                 if turn is not None:

@@ -27,7 +27,6 @@ from actorllama.native import (
 __all__ = [
     "CancelTake",
     "Describe",
-    "GiveCredit",
     "LoadFinished",
     "ModelCall",
     "ModelInfo",
@@ -78,21 +77,13 @@ class CancelTake:
 
 
 @frozen(kw_only=True)
-class GiveCredit:
-    """A reader has consumed tokens of its turn."""
-
-    turn_id: TurnId
-    n_tokens: int
-
-
-@frozen(kw_only=True)
 class LoadFinished:
     """The loading thread is done: the job holds what was opened, or there was an error."""
 
     error: Exception | None = None
 
 
-ModelNotice: TypeAlias = CancelTake | GiveCredit | LoadFinished | PrefixFound | StepReport | LoopFailed
+ModelNotice: TypeAlias = CancelTake | LoadFinished | PrefixFound | StepReport | LoopFailed
 
 
 @frozen(kw_only=True)

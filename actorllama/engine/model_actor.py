@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from time import perf_counter
 from typing import ClassVar, TypeAlias
 
 import trio
-from attrs import frozen
 
 from actorllama.actors import (
     Arrow,
@@ -31,7 +29,8 @@ from actorllama.actors import (
     Transition,
 )
 from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
-from actorllama.engine.commands import Command, GrantCredit
+from actorllama.engine.commands import Command
+from actorllama.engine.delivery import Delivery
 from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.host_actor import GetHost
 from actorllama.engine.load_job import LoadJob
@@ -52,7 +51,6 @@ from actorllama.engine.memory_messages import (
 from actorllama.engine.messages import (
     CancelTake,
     Describe,
-    GiveCredit,
     LoadFinished,
     ModelCall,
     ModelInfo,
@@ -64,37 +62,16 @@ from actorllama.engine.messages import (
     WaitReady,
 )
 from actorllama.engine.model_news import ModelNews
+from actorllama.engine.model_state import GraceOver, ModelState, StartLoading
 from actorllama.engine.opened import cells_of, info_of, status_of
 from actorllama.engine.parking import Parking
-from actorllama.engine.posting import granter, poster
-from actorllama.engine.reports import LoopFailed, LoopStatistics, StepReport
+from actorllama.engine.posting import poster
+from actorllama.engine.reports import LoopFailed, StepReport
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.turn_desk import TurnDesk
 from actorllama.errors import StateError
 
-__all__ = ["ModelActor", "ModelState"]
-
-
-class ModelState(Enum):
-    """Where a model stands."""
-
-    LOADING = "loading"
-    READY = "ready"
-    DRAINING = "draining"
-    PARKING = "parking"
-    PARKED = "parked"
-    OPENING = "opening"
-
-
-@frozen
-class StartLoading:
-    """Begin to load, once the supervisor has its answer."""
-
-
-@frozen
-class GraceOver:
-    """The running turns had their time."""
-
+__all__ = ["ModelActor"]
 
 ModelEvent: TypeAlias = ModelCall | ModelNotice | MemoryCall | MemoryNotice | StartLoading | GraceOver
 _Outcome: TypeAlias = MachineOutcome[ModelState]
@@ -134,7 +111,6 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         self._desk: TurnDesk | None = None
         self._info: ModelInfo | None = None
         self._seat: Seat | None = None
-        self._statistics: LoopStatistics | None = None
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -146,6 +122,12 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         self._news = ModelNews(self._spec, ctx.bus)
         self._parking = Parking(
             self._spec, ctx, self._job, cache_name=self._cache_name, pressure_name=self._pressure_name
+        )
+        self._delivery = Delivery(
+            ref=ctx.ref,
+            submit=self._submit,
+            board=self._spec.board,
+            tell=lambda statistics: self._news.step(statistics, n_queued=self._open_desk.n_queued),
         )
         self._began_s = perf_counter()
         return Begin(ModelState.LOADING, actions=(NextEvent(StartLoading()),))
@@ -160,8 +142,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
     async def handle_event(self, state: ModelState, event: ModelEvent, source: Source) -> _Outcome:
         """Take one event, and show what it changed; calls that must wait for loading are postponed."""
         outcome = await self._take_event(state, event, source)
-        is_due = not isinstance(event, StepReport) or event.ended or not self._spec.board.is_fresh()
-        if is_due and not isinstance(event, GiveCredit | Describe | WaitReady):
+        if not isinstance(event, Describe | WaitReady):
             self._show(outcome.next_state if isinstance(outcome, Transition) else state)
         return outcome
 
@@ -177,7 +158,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
                 return await self._report(state, event)
             case LoopFailed():
                 return self._fail(state, event)
-            case CancelTake() | GiveCredit() | GraceOver() | PrefixFound():
+            case CancelTake() | GraceOver() | PrefixFound():
                 self._relay(event)
                 return Keep()
             case OfferHeld() | Park() | LeaveMemory():
@@ -198,14 +179,12 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             case Unload():
                 return self._unload(state, event, source)
 
-    def _relay(self, event: CancelTake | GiveCredit | GraceOver | PrefixFound) -> None:
+    def _relay(self, event: CancelTake | GraceOver | PrefixFound) -> None:
         if self._desk is None:
             return  # still loading: whoever left is noticed when its turn would be admitted
         match event:
             case CancelTake():
                 self._desk.cancel(event.turn_id, event.reason)
-            case GiveCredit():
-                self._submit(GrantCredit(turn_id=event.turn_id, n_tokens=event.n_tokens))
             case GraceOver():
                 self._desk.cancel_running()
             case PrefixFound():
@@ -241,7 +220,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             spec=self._spec,
             cells=cells_of(opened, self._spec),
             submit=self._submit,
-            grant=granter(self._context.ref),
+            delivery=self._delivery,
             find=self._tell_cache,
             keep=self._tell_cache,
             reply_to=self._context.ref,
@@ -253,18 +232,19 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
 
     def _attach(self, opened: Open, host: EngineHost) -> None:
         self._info = info_of(opened, self._spec)
-        post = poster(self._context.ref, trio.lowlevel.current_trio_token())
+        token = trio.lowlevel.current_trio_token()
+        fail = poster(token, self._context.ref.info_nowait)
         loop = EngineLoop(
             context=opened.context,
             vocabulary=opened.model.vocabulary,
-            post=post,
+            post=poster(token, self._delivery.deliver),
             n_mixed=self._spec.engine_options.n_mixed,
             pads_lone_rows=opened.verdict.pads_lone_rows,
             post_interval_s=self._spec.engine_options.post_interval_s,
             clock=host.clock,
         )
         self._seat = host.attach(
-            loop, on_failed=lambda error: post(LoopFailed(error=error)), weight=self._spec.weight
+            loop, on_failed=lambda error: fail(LoopFailed(error=error)), weight=self._spec.weight
         )
         self._job.value.attach(host, self._seat)
 
@@ -300,11 +280,9 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         return Keep()
 
     async def _report(self, state: ModelState, report: StepReport) -> _Outcome:
-        self._statistics = report.statistics
         if report.ended:
             self._parking.note_use()
         self._open_desk.report(report)
-        self._news.step(report.statistics, n_queued=self._open_desk.n_queued)
         if state is ModelState.DRAINING and self._open_desk.n_running == 0:
             return Stop(Shutdown("unloaded"))
         return await self._park_to_grow(state)
@@ -389,12 +367,13 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             self._host.submit(self._seat, command)
 
     def _status(self, state: ModelState) -> ModelStatus:
-        return status_of(self._spec, state.value, self._info, self._desk, self._statistics)
+        return status_of(self._spec, state.value, self._info, self._desk, self._delivery.statistics)
 
     def _show(self, state: ModelState) -> None:
+        statistics = self._delivery.statistics
         self._spec.board.hang(
             state.value,
             self._desk.readings() if self._desk else None,
             exactness=self._info.verdict.level if self._info else None,
-            n_decoded=self._statistics.n_decoded if self._statistics else 0,
+            n_decoded=statistics.n_decoded if statistics else 0,
         )

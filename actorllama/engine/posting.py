@@ -1,31 +1,29 @@
-"""How other threads, and readers, reach a model's actor."""
+"""How the engine's thread reaches the event loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import trio
 
-from actorllama.actors import Ref
-from actorllama.engine.messages import GiveCredit
-from actorllama.engine.reports import Report
-from actorllama.ids import TurnId
+__all__ = ["poster"]
 
-__all__ = ["granter", "poster"]
+R = TypeVar("R")
 
 
-def poster(ref: Ref, token: trio.lowlevel.TrioToken) -> Callable[[Report], None]:
-    """Make the function that the host thread reports with."""
+def poster(token: trio.lowlevel.TrioToken, take: Callable[[R], None]) -> Callable[[R], None]:
+    """Make the function that the host thread reports with.
 
-    def post(report: Report) -> None:
+    Args:
+        token: Of the event loop.
+        take: Called there with each report, in order; it must not raise.
+    """
+
+    def post(report: R) -> None:
         # Without an event loop nobody is left who could have listened.
         with suppress(trio.RunFinishedError):
-            token.run_sync_soon(ref.info_nowait, report)
+            token.run_sync_soon(take, report)
 
     return post
-
-
-def granter(ref: Ref) -> Callable[[TurnId, int], None]:
-    """Make the function with which readers give credit."""
-    return lambda turn_id, n_tokens: ref.info_nowait(GiveCredit(turn_id=turn_id, n_tokens=n_tokens))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 __all__ = ["TokenRate"]
 
 _WINDOW_S = 1.0
@@ -12,30 +10,33 @@ _WINDOW_S = 1.0
 class TokenRate:
     """Tokens over the last second in which something ran.
 
-    Owner: the board of one model.
+    Owner: the board of one model. Any thread may read: the readings are replaced whole.
     """
 
     def __init__(self) -> None:
         """Begin without a reading."""
-        self._readings: deque[tuple[float, int]] = deque()
+        self._readings: tuple[tuple[float, int], ...] = ()
 
     @property
     def per_s(self) -> float:
         """Tokens in a second; 0 until two readings tell."""
-        if len(self._readings) < 2:
+        readings = self._readings
+        if len(readings) < 2:
             return 0.0
-        (first_s, n_first), (last_s, n_last) = self._readings[0], self._readings[-1]
+        (first_s, n_first), (last_s, n_last) = readings[0], readings[-1]
         return (n_last - n_first) / (last_s - first_s)
 
     def note(self, n_tokens: int, *, now_s: float) -> None:
         """Take a running total; one that is not newer than the last replaces it."""
-        if self._readings and (now_s <= self._readings[-1][0] or n_tokens == self._readings[-1][1]):
+        readings = self._readings
+        if readings and (now_s <= readings[-1][0] or n_tokens == readings[-1][1]):
             return
-        self._readings.append((now_s, n_tokens))
+        readings = (*readings, (now_s, n_tokens))
         # The newest reading that is a window old stays: it is where the window begins.
-        while len(self._readings) > 2 and now_s - self._readings[1][0] >= _WINDOW_S:
-            self._readings.popleft()
+        while len(readings) > 2 and now_s - readings[1][0] >= _WINDOW_S:
+            readings = readings[1:]
+        self._readings = readings
 
     def forget(self) -> None:
         """Begin again: nothing runs, and the pause is not to count."""
-        self._readings.clear()
+        self._readings = ()

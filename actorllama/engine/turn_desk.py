@@ -11,6 +11,7 @@ from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, StartTurn
 from actorllama.engine.context_cells import ContextCells
+from actorllama.engine.delivery import Delivery
 from actorllama.engine.gauges import DeskReadings
 from actorllama.engine.idle_cells import IdleCells
 from actorllama.engine.lineage import computed
@@ -51,7 +52,7 @@ class TurnDesk:
         spec: ModelSpec,
         cells: ContextCells,
         submit: Callable[[Command], None],
-        grant: Callable[[TurnId, int], None],
+        delivery: Delivery,
         find: Callable[[FindPrefix], bool],
         keep: Callable[[KeepCells], bool],
         reply_to: Ref,
@@ -64,7 +65,7 @@ class TurnDesk:
             spec: Name and bounds.
             cells: What the sequences hold, and which are free.
             submit: Hands a command to the engine loop.
-            grant: Tells the model actor that a reader has consumed tokens.
+            delivery: Hands text to the readers of the turns that run.
             find: Asks the cache for a prefix; False if there is none to ask.
             keep: Hands cells, and turns, to the cache, if there is one.
             reply_to: Gets the answers of the cache.
@@ -73,7 +74,7 @@ class TurnDesk:
         """
         self._spec = spec
         self._submit = submit
-        self._grant = grant
+        self._delivery = delivery
         self._find = find
         self._keep = keep
         self._reply_to = reply_to
@@ -147,11 +148,7 @@ class TurnDesk:
         self._admit()
 
     def report(self, report: StepReport) -> None:
-        """Hand text to the readers and results to the callers; give freed sequences on."""
-        for piece in report.pieces:
-            taken = self._running.get(piece.turn_id)
-            if taken is not None and taken.message.stream is not None:
-                taken.message.stream.push(piece.text, piece.n_tokens)
+        """Hand results to the callers, whose readers have the text already; give freed sequences on."""
         ended = {end.turn_id for end in report.ended}
         for captured in report.captured:
             self._share(captured, has_ended=captured.turn_id in ended)
@@ -240,6 +237,8 @@ class TurnDesk:
 
     def _question(self, taken: TakenTurn, n_had: int, n_least: int) -> FindPrefix:
         n_most = len(taken.prefix.tokens)
+        if self._delivery.statistics is not None:
+            self._cells.learn(self._delivery.statistics)
         return FindPrefix(
             turn_id=taken.message.turn_id,
             namespace=self._cells.namespace_of(taken.message.request),
@@ -325,7 +324,7 @@ class TurnDesk:
         self._running[turn_id] = taken
         taken.phase = "running"
         if stream is not None:
-            stream.connect(lambda n_tokens: self._grant(turn_id, n_tokens))
+            self._delivery.open(turn_id, stream)
         assert taken.seq_id is not None
         self._submit(
             StartTurn(
@@ -348,6 +347,7 @@ class TurnDesk:
 
     def _end(self, end: TurnEnd) -> None:
         taken = self._running.pop(end.turn_id)
+        self._delivery.close(end.turn_id)
         self._ledger.end(end)
         request = taken.message.request
         lineage = computed(request.prompt, request.past, n_restored=end.n_restored, reply=end.tokens)

@@ -92,7 +92,7 @@ class LoopRig:
 
     def grant(self, turn_id: int, n_tokens: int) -> None:
         """Let a turn produce more."""
-        self.loop.apply(GrantCredit(turn_id=TurnId(turn_id), n_tokens=n_tokens))
+        self.loop.apply(GrantCredit(grants=((TurnId(turn_id), n_tokens),)))
 
     def cancel(self, turn_id: int, reason: str = "its caller left") -> None:
         """Stop a turn."""

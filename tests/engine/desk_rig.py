@@ -15,6 +15,7 @@ from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.canary import Exactness
 from actorllama.engine.commands import Command, RestoredState, StartTurn
 from actorllama.engine.context_cells import ContextCells
+from actorllama.engine.delivery import Delivery
 from actorllama.engine.lineage import plain
 from actorllama.engine.loop import EngineLoop
 from actorllama.engine.reports import StepReport
@@ -111,11 +112,14 @@ class DeskRig:
             can_restore=exactness != "recomputed",
         )
         self._has_cache = has_cache
+        spec = ModelSpec(name="fake", path=Path("fake.gguf"), backend=backend, engine_options=options)
         self.desk = TurnDesk(
-            spec=ModelSpec(name="fake", path=Path("fake.gguf"), backend=backend, engine_options=options),
+            spec=spec,
             cells=self.cells,
             submit=self._submit,
-            grant=lambda _turn_id, _n_tokens: None,
+            delivery=Delivery(
+                ref=cast("Ref", None), submit=self._submit, board=spec.board, tell=lambda _statistics: None
+            ),
             find=self._find,
             keep=self._keep,
             reply_to=cast("Ref", None),

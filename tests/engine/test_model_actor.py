@@ -18,7 +18,6 @@ from actorllama.engine import (
     CancelTake,
     Describe,
     EngineOptions,
-    GiveCredit,
     HostActor,
     ModelActor,
     ModelSpec,
@@ -166,7 +165,6 @@ async def test_cancelling_what_is_not_known_changes_nothing(fake_backend: FakeBa
     async with open_desk(fake_backend) as desk:
         await desk.model.call(WaitReady())
         desk.model.info_nowait(CancelTake(turn_id=TurnId(99), reason="never was"))
-        desk.model.info_nowait(GiveCredit(turn_id=TurnId(99), n_tokens=5))
         await desk.take(outcomes)
     assert outcomes == ["length"]
 

@@ -58,7 +58,7 @@ class Rig:
         self.loop.apply(CancelTurn(turn_id=TurnId(turn_id), reason="enough"))
 
     def grant(self, turn_id: int, n_tokens: int) -> None:
-        self.loop.apply(GrantCredit(turn_id=TurnId(turn_id), n_tokens=n_tokens))
+        self.loop.apply(GrantCredit(grants=((TurnId(turn_id), n_tokens),)))
 
     def run(self, n_steps: int = 1000) -> None:
         for _ in range(n_steps):
