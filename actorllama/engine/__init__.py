@@ -7,9 +7,9 @@ step computes, pure; ``batch.py``: its columns; ``cells.py``: cells into sequenc
 text between two reports; ``step_probe.py``: where a step is, for who measures. ``canary.py``,
 ``verdict.py``: what can be promised. ``cache_actor.py``, ``cache_jobs.py``: what was saved. ``text.py``:
 from token bytes to safe text. ``delivery.py``, ``stream.py``: the way of text to its reader. ``request.py``,
-``result.py``: what goes in and comes out. ``chat_template.py``: messages to text. ``pressure_actor.py`` looks at memory and asks
-for it as ``pressure_plan.py`` says; ``parking.py`` puts idle contexts aside; ``fit_check.py`` refuses what
-will not fit.
+``result.py``: what goes in and comes out. ``chat_template.py``: messages to text. ``pressure_actor.py``
+looks at memory and asks for it as ``pressure_plan.py`` says; ``parking.py`` puts idle contexts aside;
+``fit_check.py`` refuses what will not fit.
 
 **Who owns it and what always holds.** The model actor owns queue and slots; the host thread owns the
 loop and the context. Between them go frozen values: commands down, reports up. A sequence is leased
