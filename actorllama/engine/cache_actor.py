@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
-from typing import ClassVar, TypeAlias, assert_never
+from typing import ClassVar, Final, TypeAlias, assert_never
 
 import trio
 from attrs import evolve
@@ -63,6 +63,8 @@ from actorllama.kvcache import (
 __all__ = ["CacheActor", "CacheNotice"]
 
 
+_AHEAD_BYTES: Final = 64 << 20  # most that is touched for a state that nobody has asked for yet
+
 CacheNotice: TypeAlias = KeepCells | FindPrefix | JobDone | TrimMore | Exit
 
 
@@ -90,6 +92,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         self._counting: deque[tuple[CountCells, Caller]] = deque()
         self._is_writing = False
         self._cost = RestoreCost()
+        self._latest_bytes = 0
         self._job_memory = JobMemory(
             ram_limit_bytes=options.ram_limit_bytes, pending_limit_bytes=options.pending_limit_bytes
         )
@@ -99,7 +102,14 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         self._context = ctx
         self._store = self._open() if self._root is None else await trio.to_thread.run_sync(self._open)
         self._memory = CacheMemory(self._store, self._job_memory, trim=self._begin_trim)
-        return Ready()
+        return Ready(continue_with=None)
+
+    async def handle_continue(self, term: object) -> Outcome:
+        """Have pages at hand for the turn that goes on first: while a model loads nobody waits for them."""
+        pages = self._job_memory.ahead_of_bringing(min(self._latest_bytes, _AHEAD_BYTES))
+        if pages is not None:
+            await self._run(Touch(pages=pages))
+        return NoReply()
 
     def _open(self) -> SnapshotStore:
         options, bus = self._options, self._context.bus
@@ -122,6 +132,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if disk is not None:
             disk.sweep()
             store.refresh()
+            self._latest_bytes = disk.latest_state_bytes()
         return store
 
     async def handle_call(self, message: CacheCall, caller: Caller) -> Outcome:

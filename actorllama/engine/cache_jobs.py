@@ -159,7 +159,7 @@ class Bring:
 
     def _blocks(self, reader: ChainReader) -> Iterator[memoryview]:
         """Give the rows of one block after the other; it ends before one that cannot be had."""
-        passing = ReusedMemory()
+        passing = ReusedMemory(self.memory.join)
         for key in self.hit.blocks:
             entry = reader.take(key, keep=self.memory.keep, passing=passing)
             if entry is None:

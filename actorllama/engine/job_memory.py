@@ -11,6 +11,7 @@ from actorllama.kvcache import Allocate, ArenaStatistics, Prefault, TouchedMemor
 __all__ = ["JobMemory", "MemoryLoan"]
 
 _LEAST_BYTES = 1 << 16  # a payload that is smaller would waste too much of its last page
+_LEAST_STATE_BYTES = 1 << 18  # a state that is smaller is put together in ordinary memory
 _SPARE_BYTES = 256 << 20
 _TRIM_BYTES = 256 << 20  # at a time: 16 ms of the event loop at worst
 
@@ -92,6 +93,11 @@ class JobMemory:
         """Say what must be touched so that entries of these sizes can be kept next; ``None`` if nothing."""
         n_bytes = sum(size for size in sizes if size >= _LEAST_BYTES)
         return None if self._payloads is None or not n_bytes else self._payloads.ahead(n_bytes)
+
+    def ahead_of_bringing(self, n_bytes: int) -> Prefault | None:
+        """Say what must be touched so that so large a state can be put together next; ``None`` if nothing."""
+        is_small = n_bytes < _LEAST_STATE_BYTES
+        return None if self._transit is None or is_small else self._transit.ahead(n_bytes)
 
     @property
     def idle_bytes(self) -> int:

@@ -25,12 +25,13 @@ class ReusedMemory:
     Owner: one job, in its thread.
     """
 
-    def __init__(self) -> None:
-        """Have no memory yet."""
+    def __init__(self, allocate: Allocate = fresh_memory) -> None:
+        """Have no memory yet; ``allocate`` gives it."""
+        self._allocate = allocate
         self._memory = memoryview(b"")
 
     def __call__(self, n_bytes: int) -> memoryview:
         """Give writable memory of a size, in the place of what was given before."""
         if n_bytes > len(self._memory):
-            self._memory = fresh_memory(n_bytes)
+            self._memory = self._allocate(n_bytes)
         return self._memory[:n_bytes]

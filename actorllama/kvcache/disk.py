@@ -26,6 +26,7 @@ from actorllama.kvcache.events import (
 from actorllama.kvcache.fields import is_key
 from actorllama.kvcache.file_system import FileSystem
 from actorllama.kvcache.header import Buffer, mac_key_id
+from actorllama.kvcache.latest_state import latest_state_bytes
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.posix import PosixFileSystem
 from actorllama.kvcache.publish import How, publish
@@ -233,6 +234,13 @@ class DiskTier:
             self._directory.refresh()
         known = self._directory.known()
         return tuple(one.facts for one in known if one.kind == "entry" and one.facts is not None)
+
+    def latest_state_bytes(self) -> int:
+        """Count what the latest turn's state takes in memory, by what the last listing found; 0 if none.
+
+        Cost: as :func:`actorllama.kvcache.latest_state.latest_state_bytes`.
+        """
+        return latest_state_bytes(self._directory)
 
     def keys(self) -> tuple[str, ...]:
         """List the keys of `listing`.
