@@ -111,12 +111,15 @@ class CrowdChooser:
         if bench is None or bench.members != members:
             if len(self._mask) < n * self._n_vocab:
                 self._mask = np.zeros(n * self._n_vocab, dtype=np.bool_)
+            if bench is not None:
+                bench.disband()
             bench = self._bench = _Bench(members, self._mask[: n * self._n_vocab].reshape(n, -1))
+        if n == 1:
+            token = bench.only(rows[0])
+            return [members[0].choose_alone(rows[0]) if token is None else token]
         best = bench.best(rows)
         if best is not None:
             return bench.drawn(best)
-        if n == 1:
-            return [members[0].choose_alone(rows[0])]
         # A row without k tokens to choose from; the others must not notice.
         return [self.choose(rows[at : at + 1], members[at : at + 1])[0] for at in range(n)]
 
@@ -132,6 +135,7 @@ class _Bench:
         self._n_vocab = n_vocab
         self._mask, self._flat_mask = mask, mask.reshape(-1)
         self._ks, self._most = ks, ks * _MANY
+        self._highest_k, self._least_most = k, int(self._most.min())
         self._row_starts = np.arange(n + 1) * n_vocab
         self._row_firsts = self._row_starts[:-1, None]
         self._ranks = np.arange(k)
@@ -146,11 +150,20 @@ class _Bench:
         self._arrays["size"] = ks
         self._arrays["selected"] = -1
         self._arrays["sorted"] = True
-        self._fresh = self._arrays.copy()
+        self._array_bytes = self._arrays.view(np.uint8)
+        self._fresh_bytes = self._array_bytes.copy()
         self._sizes = self._arrays["size"]
         address, stride = self._arrays.ctypes.data, self._arrays.strides[0]
         self._calls = [(member.crowd_chain, address + i * stride) for i, member in enumerate(members)]
         self._weights = np.zeros((n, k), dtype=np.float64)
+        self._bounds = np.array([[member.bound] for member in members], dtype=np.float32)
+        self._slacks = np.array([member.slack for member in members], dtype=np.float32)
+
+    def disband(self) -> None:
+        """Let the members remember what their last rows suggest for the next ones."""
+        bounds, slacks = self._bounds[:, 0].tolist(), self._slacks.tolist()
+        for member, bound, slack in zip(self.members, bounds, slacks, strict=True):
+            member.bound, member.slack = bound, slack
 
     def best(self, rows: Rows) -> _Ints | None:
         """Return the k best of each row as indices into all rows, shape ``(n, k)``, best first.
@@ -158,42 +171,73 @@ class _Bench:
         With members of different k, what lies behind a row's own k means nothing. ``None`` if some row has
         fewer than k tokens above ``-inf``.
         """
-        members = self.members
-        bounds = np.array([[member.bound] for member in members], dtype=np.float32)
-        _reaches(rows, bounds, self._mask)
+        _reaches(rows, self._bounds, self._mask)
         found = self._flat_mask.nonzero()[0]
         starts = found.searchsorted(self._row_starts)
         counts = starts[1:] - starts[:-1]
-        is_wrong = (counts < self._ks) | (counts > self._most)
-        if is_wrong.any():
+        if counts.min() < self._highest_k or counts.max() > self._least_most:
+            is_wrong = (counts < self._ks) | (counts > self._most)
             for index in is_wrong.nonzero()[0].tolist():
                 if not self._look_again(rows[index], index):
                     return None
             found = self._flat_mask.nonzero()[0]
             starts = found.searchsorted(self._row_starts)
         values = rows.reshape(-1)
-        # Ascending integers for descending floats, and behind them the index: one sort decides ties, too.
-        bits = values.take(found).view(np.int32)
-        if bits.min() < 0:
-            bits = bits ^ ((bits >> 31) & _HIGHEST_BITS)
-        keys = _minus(_HIGHEST_BITS, bits, dtype=np.int64)
-        keys <<= self._shift
-        keys |= found
+        keys = self._keys(values, found)
         ends = starts.tolist()
         for first, end in pairwise(ends):
             keys[first:end].sort()
         best: _Ints = keys.take(starts[:-1, None] + self._ranks, mode="clip")
         best &= self._low
         self._logits[...] = values.take(best)
-        for member, kth in zip(members, self._logits[self._last_ranks].tolist(), strict=True):
-            # Somewhat below the k-th value, so that the next row, which is alike, has k above it.
-            member.bound = kth - member.slack
+        # Somewhat below the k-th value, so that the next row, which is alike, has k above it.
+        _minus(self._logits[self._last_ranks], self._slacks, self._bounds[:, 0])
         return best
+
+    def only(self, row: Row) -> int | None:
+        """Choose for the only member, as ``best`` and ``drawn`` would, with half as many calls.
+
+        ``None`` if the row has fewer than k tokens above ``-inf``.
+        """
+        member, mask, logits = self.members[0], self._mask[0], self._logits[0]
+        k = member.crowd_k
+        _reaches(row, self._bounds[0, 0], mask)
+        found = mask.nonzero()[0]
+        if not k <= len(found) <= k * _MANY:
+            if not self._look_again(row, 0):
+                return None
+            found = mask.nonzero()[0]
+        keys = self._keys(row, found)
+        keys.sort()
+        best = keys[:k]
+        best &= self._low
+        logits[:] = row.take(best)
+        self._bounds[0, 0] = logits[-1] - self._slacks[0]
+        self._ids[0] = best
+        self._array_bytes[...] = self._fresh_bytes
+        _apply(*self._calls[0])
+        n = int(self._sizes[0])
+        u = uniform_at(member.crowd_key, member.n_draws)
+        member.n_draws += 1
+        weights = self._weights[0, :n]
+        _minus(logits[:n], logits[0], weights, dtype=np.float64)
+        _exp(weights, weights)
+        _accumulate(weights, 0, None, weights)
+        return int(best[min(int(weights.searchsorted(u * weights[-1], "right")), n - 1)])
+
+    def _keys(self, values: Row, found: _Ints) -> _Ints:
+        """Return ascending integers for descending values, and behind them the index: it decides ties."""
+        bits = values.take(found).view(np.int32)
+        if bits.min() < 0:
+            bits = bits ^ ((bits >> 31) & _HIGHEST_BITS)
+        keys: _Ints = _minus(_HIGHEST_BITS, bits, dtype=np.int64)
+        keys <<= self._shift
+        keys |= found
+        return keys
 
     def _look_again(self, row: Row, index: int) -> bool:
         """Mark the tokens of one row that reach a bound of its own; False if too few do."""
-        member, mask = self.members[index], self._mask[index]
-        k = member.crowd_k
+        k, mask = self.members[index].crowd_k, self._mask[index]
         n_groups = len(row) // _N_BLOCKS
         if k < n_groups // 2:
             # The k-th largest maximum of a group is a bound that at least k tokens reach.
@@ -209,7 +253,7 @@ class _Bench:
         if not bound > -np.inf:
             return False
         reaching = row[mask]
-        member.slack = _SLACK * float(reaching.max() - reaching.min())
+        self._slacks[index] = _SLACK * float(reaching.max() - reaching.min())
         return True
 
     def drawn(self, best: _Ints) -> list[int]:
@@ -219,7 +263,7 @@ class _Bench:
         """
         ids = best - self._row_firsts
         self._ids[...] = ids
-        self._arrays[...] = self._fresh
+        self._array_bytes[...] = self._fresh_bytes
         for chain, address in self._calls:
             _apply(chain, address)
         weights, logits = self._weights, self._logits
