@@ -6,7 +6,8 @@ import inspect
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar, cast
 
@@ -194,7 +195,7 @@ class Bus:
         """
         now, late = self._handlers_of(event)
         if late:
-            fact = LateFact(event, measurements, metadata, self.system_s(), late)
+            fact = (event, measurements, metadata, self.system_s(), late)
             self._backlog.offer(fact, is_urgent=event.level in _LOUD)
         for binding in now:
             try:
@@ -260,15 +261,23 @@ class Bus:
             )
         return found
 
-    def _work(self, fact: LateFact) -> None:
-        for binding in fact.bindings:
-            if binding in self._failed:
-                continue
-            try:
-                binding.handler(fact.event, fact.measurements, fact.metadata, fact.at_s)
-            except Exception as error:  # noqa: BLE001 - as in `execute`
-                self._failed.add(binding)
-                self._fail(binding, fact.event, error)
+    def _work(self, facts: Sequence[LateFact]) -> None:
+        # Handler after handler, and not fact after fact: the code of one stays in the processor's caches.
+        audiences = dict.fromkeys(fact[-1] for fact in facts)  # few, and each many times the same tuple
+        for binding in dict.fromkeys(chain.from_iterable(audiences)):
+            if binding not in self._failed:
+                self._serve(binding, facts)
+
+    def _serve(self, binding: LateBinding, facts: Sequence[LateFact]) -> None:
+        handler = binding.handler
+        for event, measurements, metadata, at_s, bindings in facts:
+            if binding in bindings:
+                try:
+                    handler(event, measurements, metadata, at_s)
+                except Exception as error:  # noqa: BLE001 - as in `execute`
+                    self._failed.add(binding)
+                    self._fail(binding, event, error)
+                    return
 
     def _tell_dropped(self, n_facts: int) -> None:
         self.execute(FACTS_DROPPED, {"n_facts": n_facts})

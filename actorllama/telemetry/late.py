@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -25,11 +25,5 @@ class LateBinding:
     least_rank: int
 
 
-class LateFact(NamedTuple):
-    """A fact on its way to late handlers. A tuple, not an attrs value: one is made for most facts."""
-
-    event: Event
-    measurements: Measurements
-    metadata: Metadata
-    at_s: float
-    bindings: tuple[LateBinding, ...]
+LateFact: TypeAlias = tuple[Event, Measurements, Metadata, float, tuple[LateBinding, ...]]
+"""A fact on its way to late handlers, told when, and to whom. A bare tuple: one is made for most facts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queue import Empty, Queue
+from queue import Queue
 
 __all__ = ["LineBuffer"]
 
@@ -18,6 +18,8 @@ class LineBuffer(Queue[bytes]):
     Owner: the handler that made it; any thread may `offer`, one thread takes. The only lock is the
     queue's own, held for an append.
     """
+
+    _n_bytes: int
 
     def __init__(self, limit_bytes: int) -> None:
         """Hold up to ``limit_bytes``."""
@@ -36,7 +38,8 @@ class LineBuffer(Queue[bytes]):
             if self._n_bytes + len(line) > self.maxsize:
                 self.n_dropped += 1
                 return
-            self._put(line)
+            self.queue.append(line)  # as `_put` does, without its cost
+            self._n_bytes += len(line)
             self.not_empty.notify()
 
     def end(self) -> None:
@@ -49,13 +52,13 @@ class LineBuffer(Queue[bytes]):
 
     def take_all(self) -> tuple[list[bytes], bool]:
         """Wait for a line and give all that are there, and whether more can come."""
-        taken = [self.get()]
-        try:
-            while taken[-1] is not _END:
-                taken.append(self.get_nowait())
-        except Empty:
-            return taken, True
-        return taken[:-1], False
+        with self.mutex:
+            while not self._n_bytes:
+                self.not_empty.wait()
+            taken = list(self.queue)
+            self.queue.clear()
+            self._n_bytes = 0
+        return (taken[:-1], False) if taken[-1] is _END else (taken, True)
 
     # -- what `queue.Queue` asks of its subclasses ------------------------------------------------
 

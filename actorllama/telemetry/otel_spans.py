@@ -91,7 +91,7 @@ class OtelSpans:
         context = about["context"]
         assert isinstance(context, contextvars.Context)
         parent = context.run(get_current)
-        if get_current_span(parent).get_span_context().is_valid:
+        if parent and get_current_span(parent).get_span_context().is_valid:
             # Some never become turns: their callers left while they waited.
             if len(self._parents) >= self._open_limit:
                 self._parents.popitem(last=False)
@@ -105,9 +105,9 @@ class OtelSpans:
     def _ended(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:
         reason = about["finish_reason"]
         word = _FINISH_REASONS.get(reason, str(reason))
-        more: dict[str, AttributeValue] = {"gen_ai.response.finish_reasons": (word,)}
+        more: Mapping[str, AttributeValue] = {"gen_ai.response.finish_reasons": (word,)}
         if self._is_open:
-            more |= _words(about, word)
+            more = {**more, **_words(about, word)}
         self._turn(numbers, about, now_ns, more).end(now_ns)
 
     def _failed(self, numbers: Measurements, about: Metadata, now_ns: int) -> None:

@@ -47,17 +47,17 @@ def attach_prometheus(
     need_extra("prometheus", "prometheus_client")
     from prometheus_client import CollectorRegistry as Registry
 
-    from actorllama.telemetry.prometheus_catch_up import CatchUp
+    from actorllama.telemetry.prometheus_families import Families
     from actorllama.telemetry.prometheus_readers import PrometheusReaders
     from actorllama.telemetry.prometheus_series import PrometheusSeries
 
     into = Registry() if registry is None else registry
-    catch_up = CatchUp(bus)
-    into.register(catch_up)  # before the series: a registry asks in this order
+    families = Families(bus)
+    readers = PrometheusReaders(PrometheusSeries(families), label_limit=label_limit)
+    into.register(families)
     try:
-        readers = PrometheusReaders(PrometheusSeries(into), label_limit=label_limit)
         bus.attach_late(handler_id, readers.table, readers)
     except ValueError:
-        into.unregister(catch_up)
+        into.unregister(families)
         raise
     return into

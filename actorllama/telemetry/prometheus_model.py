@@ -17,8 +17,8 @@ _SOURCES = ("live", "turn", "ram", "disk", _UNTOLD)
 class ModelSeries:
     """What the events of one model change.
 
-    Owner: the readers that made it. prometheus_client locks each change; the engine's totals before the
-    last report are this object's own, and only a model's actor reports steps.
+    Owner: the readers that made it, in the late handlers' thread. The engine's totals before the last report
+    are this object's own, and only a model's actor reports steps.
     """
 
     def __init__(self, series: PrometheusSeries, model: str) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
 from actorllama.telemetry.bounded_labels import BoundedLabels
 from actorllama.telemetry.event import EventName, Measurements, Metadata
+from actorllama.telemetry.prometheus_families import Families
 
 __all__ = ["HOST_STEPS", "PressureSeries"]
 
@@ -27,40 +26,16 @@ class PressureSeries:
     Owner: the readers that made it; one thread.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register all, at zero where it is known what can come.
-
-        Raises:
-            ValueError: The registry has series of these names already.
-        """
+    def __init__(self, families: Families) -> None:
+        """Declare all, at zero where it is known what can come."""
         by_step = ("domain", "step")
-        self._pressed = Gauge(
-            "actorllama_memory_pressed",
-            "Whether memory is short and asked back.",
-            ["domain"],
-            registry=registry,
-        )
-        self._began = Counter(
-            "actorllama_memory_pressures_total", "Times memory became short.", ["domain"], registry=registry
-        )
-        self._asks = Counter(
-            "actorllama_memory_asks_total",
-            "Times an owner was asked for memory.",
-            by_step,
-            registry=registry,
-        )
-        self._asked_bytes = Counter(
-            "actorllama_memory_asked_bytes_total", "Bytes asked for.", by_step, registry=registry
-        )
-        self._won_bytes = Counter(
-            "actorllama_memory_won_bytes_total", "Bytes that were given back.", by_step, registry=registry
-        )
-        self._answer_s = Histogram(
-            "actorllama_memory_answer_seconds",
-            "From asking an owner to its answer.",
-            ["step"],
-            buckets=_ANSWER_S,
-            registry=registry,
+        self._pressed = families.gauge("memory_pressed", "Whether memory is short and asked back.", "domain")
+        self._began = families.counter("memory_pressures_total", "Times memory became short.", "domain")
+        self._asks = families.counter("memory_asks_total", "Times an owner was asked for memory.", *by_step)
+        self._asked_bytes = families.counter("memory_asked_bytes_total", "Bytes asked for.", *by_step)
+        self._won_bytes = families.counter("memory_won_bytes_total", "Bytes that were given back.", *by_step)
+        self._answer_s = families.histogram(
+            "memory_answer_seconds", "From asking an owner to its answer.", _ANSWER_S, "step"
         )
         self._domains = BoundedLabels(_N_DOMAINS)
         self._calm("host")

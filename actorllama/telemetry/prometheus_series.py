@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
+from actorllama.telemetry.prometheus_families import Families
 from actorllama.telemetry.prometheus_pressure import PressureSeries
 
 __all__ = ["CONTEXT_BUCKETS", "PrometheusSeries", "context_bucket"]
@@ -34,26 +33,14 @@ def context_bucket(n_tokens: float) -> str:
 
 
 class PrometheusSeries:
-    """Every series, registered in one registry.
+    """Every series, declared in one place.
 
-    Owner: the handler that made it; prometheus_client's own locks make each change whole.
+    Owner: the handler that made it.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register all.
-
-        Raises:
-            ValueError: The registry has series of these names already.
-        """
-
-        def counter(name: str, words: str, *labels: str) -> Counter:
-            return Counter(f"actorllama_{name}", words, labels, registry=registry)
-
-        def gauge(name: str, words: str, *labels: str) -> Gauge:
-            return Gauge(f"actorllama_{name}", words, labels, registry=registry)
-
-        def histogram(name: str, words: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"actorllama_{name}", words, labels, buckets=buckets, registry=registry)
+    def __init__(self, families: Families) -> None:
+        """Declare all."""
+        counter, gauge, histogram = families.counter, families.gauge, families.histogram
 
         # Turns.
         self.turns = counter("turns_total", "Turns that ended, well or not.", "model", "finish_reason")
@@ -119,11 +106,19 @@ class PrometheusSeries:
             "cache_entries_declined_total", "Entries a tier did not take for the sake of others.", "tier"
         )
         self.entries_refused = counter("cache_entries_refused_total", "Entries that were not usable.", "tier")
-        self.quarantined = counter("cache_entries_quarantined_total", "Damaged files that were set aside.")
+        self.quarantined = counter(
+            "cache_entries_quarantined_total", "Damaged files that were set aside."
+        ).labels()
         self.write_failures = counter("cache_write_failures_total", "Entries a tier could not take.", "tier")
-        self.writes_dropped = counter("cache_writes_dropped_total", "Writes to the disk that were given up.")
-        self.cells_dropped = counter("cache_cells_dropped_total", "Times computed cells could not be kept.")
-        self.swept_bytes = counter("cache_swept_bytes_total", "Bytes of unfinished files that were removed.")
+        self.writes_dropped = counter(
+            "cache_writes_dropped_total", "Writes to the disk that were given up."
+        ).labels()
+        self.cells_dropped = counter(
+            "cache_cells_dropped_total", "Times computed cells could not be kept."
+        ).labels()
+        self.swept_bytes = counter(
+            "cache_swept_bytes_total", "Bytes of unfinished files that were removed."
+        ).labels()
 
         self.by_tier = (
             *(self.writes, self.written_bytes, self.evictions, self.evicted_bytes),
@@ -131,7 +126,7 @@ class PrometheusSeries:
         )
 
         # Memory.
-        self.pressure = PressureSeries(registry)
+        self.pressure = PressureSeries(families)
 
         # Models and actors.
         self.loaded = gauge("model_loaded", "Whether the model takes turns.", "model")
@@ -148,9 +143,11 @@ class PrometheusSeries:
         self.crashes = counter("actor_crashes_total", "Actors that crashed or were killed.", "kind")
         self.gave_up = counter(
             "supervisors_gave_up_total", "Supervisors that reached their restart intensity."
-        )
+        ).labels()
         self.dead_letters = counter("messages_dropped_total", "Messages that reached nobody.", "cause")
-        self.handler_failures = counter("telemetry_handler_failures_total", "Handlers that were detached.")
+        self.handler_failures = counter(
+            "telemetry_handler_failures_total", "Handlers that were detached."
+        ).labels()
         self.facts_dropped = counter(
             "telemetry_facts_dropped_total", "Facts that were more than handlers could deal with."
-        )
+        ).labels()

@@ -13,6 +13,7 @@ from actorllama.telemetry.event import Event, Measurements, Metadata
 
 __all__ = ["plain_measurements", "plain_metadata", "tell_error", "utc_text"]
 
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})  # asked first: nearly all values are
 _QUOTES_THE_USER = (RequestError, ChatTemplateError)
 
 
@@ -27,9 +28,13 @@ def plain_metadata(event: Event, metadata: Metadata, *, is_open: bool) -> dict[s
         metadata: As the event was told.
         is_open: Whether users' and models' words may be told.
     """
-    private = event.private
+    private = () if is_open else event.private
     return {
-        key: _length(value) if key in private and not is_open else _plain(value, is_open=is_open)
+        key: _length(value)
+        if key in private
+        else value
+        if type(value) in _AS_THEY_ARE
+        else _plain(value, is_open=is_open)
         for key, value in metadata.items()
     }
 

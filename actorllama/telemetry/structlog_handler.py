@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # imported late, see below
 __all__ = ["attach_structlog"]
 
 _TAKEN = frozenset({"event", "level", "timestamp"})  # keys of the line itself
+_encode = json.JSONEncoder().encode
 _CLOCKS = frozenset({"monotonic_time_s", "system_time_s"})  # for tracers; a reader has the timestamp
 
 
@@ -58,7 +60,12 @@ def _make_renderer(stream: TextIO, *, is_human: bool) -> Processor:
 
     if is_human:
         return structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)
-    return structlog.processors.JSONRenderer()
+    return structlog.processors.JSONRenderer(serializer=_to_json)
+
+
+def _to_json(line: object, **_options: object) -> str:
+    """Encode a line, whose values are plain, with an encoder that is made once for all."""
+    return _encode(line)
 
 
 class _LogLines:
@@ -73,10 +80,15 @@ class _LogLines:
         self._skipped = _CLOCKS if is_human else frozenset[str]()
 
     def __call__(self, event: Event, measurements: Measurements, metadata: Metadata, at_s: float) -> None:
-        told = plain_metadata(event, metadata, is_open=self._is_open)
-        line: dict[str, object] = {f"{key}_" if key in _TAKEN else key: told[key] for key in told}
+        line = plain_metadata(event, metadata, is_open=self._is_open)
+        if not _TAKEN.isdisjoint(line):
+            line = {f"{key}_" if key in _TAKEN else key: value for key, value in line.items()}
         numbers = plain_measurements(measurements)
-        line |= {key: numbers[key] for key in numbers if key not in self._skipped}
-        line |= {"event": str(event), "level": event.level, "timestamp": utc_text(at_s)}
+        for key in self._skipped:
+            numbers.pop(key, None)
+        line.update(numbers)
+        line["event"] = str(event)
+        line["level"] = event.level
+        line["timestamp"] = utc_text(at_s)
         self._stream.write(str(self._render(None, event.level, line)) + "\n")
         self._stream.flush()

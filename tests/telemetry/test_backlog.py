@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,20 +16,40 @@ class Held:
         self.may_go_on = threading.Event()
         self.done: list[int] = []
 
-    def __call__(self, item: int) -> None:
+    def __call__(self, items: Sequence[int]) -> None:
         self.is_begun.set()
         assert self.may_go_on.wait(LONG_S)
-        self.done.append(item)
+        self.done.extend(items)
 
 
 def test_items_are_worked_off_in_order_in_another_thread() -> None:
     seen: list[tuple[int, str]] = []
-    backlog = Backlog[int](lambda item: seen.append((item, threading.current_thread().name)), print)
+
+    def note(items: Sequence[int]) -> None:
+        seen.extend((item, threading.current_thread().name) for item in items)
+
+    backlog = Backlog[int](note, print)
     for item in range(100):
         backlog.offer(item)
 
     assert backlog.flush(LONG_S)
     assert seen == [(item, "actorllama-telemetry") for item in range(100)]
+
+
+def test_many_items_are_handed_over_in_small_portions_with_pauses_between() -> None:
+    portions, done = list[int](), threading.Event()
+
+    def note(items: Sequence[int]) -> None:
+        portions.append(len(items))
+        if sum(portions) == 1000:
+            done.set()
+
+    backlog = Backlog[int](note, print, interval_s=0.0)
+    for item in range(1000):
+        backlog.offer(item)
+
+    assert done.wait(LONG_S)
+    assert max(portions) <= 32
 
 
 def test_an_urgent_item_does_not_wait_for_others() -> None:
@@ -72,10 +93,23 @@ def test_a_flush_that_takes_too_long_says_so() -> None:
     assert backlog.flush(LONG_S)
 
 
+def test_a_flush_with_nothing_to_wait_for_returns_at_once_and_the_thread_lives_on() -> None:
+    threads: list[threading.Thread] = []
+    backlog = Backlog[int](
+        lambda _items: threads.append(threading.current_thread()), print, interval_s=0.0, idle_s=3600.0
+    )
+    for item in range(2):
+        backlog.offer(item)
+        assert backlog.flush(LONG_S)
+        assert backlog.flush(0.0)
+
+    assert threads[0] is threads[1]
+
+
 def test_the_work_itself_cannot_wait_for_its_end() -> None:
     answers: list[bool] = []
 
-    def wait(_item: int) -> None:
+    def wait(_items: Sequence[int]) -> None:
         answers.append(backlog.flush(LONG_S))
 
     backlog = Backlog[int](wait, print)
@@ -87,7 +121,7 @@ def test_the_work_itself_cannot_wait_for_its_end() -> None:
 
 def test_an_idle_thread_ends_and_the_next_item_starts_another() -> None:
     threads: list[threading.Thread] = []
-    backlog = Backlog[int](lambda _item: threads.append(threading.current_thread()), print, idle_s=0.0)
+    backlog = Backlog[int](lambda _items: threads.append(threading.current_thread()), print, idle_s=0.0)
     for item in range(2):
         backlog.offer(item)
         assert backlog.flush(LONG_S)
@@ -102,7 +136,7 @@ def test_where_no_thread_is_to_be_had_items_wait_for_the_next_try(monkeypatch: p
         raise RuntimeError("can't start new thread")
 
     seen: list[int] = []
-    backlog = Backlog[int](seen.append, print)
+    backlog = Backlog[int](seen.extend, print)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         backlog.offer(1)

@@ -16,6 +16,7 @@ from actorllama.telemetry import (
     StrictBus,
     attach_prometheus,
 )
+from actorllama.telemetry.prometheus_families import Families
 from actorllama.telemetry.prometheus_pressure import HOST_STEPS
 from actorllama.telemetry.prometheus_readers import PrometheusReaders
 from actorllama.telemetry.prometheus_series import PrometheusSeries, context_bucket
@@ -279,7 +280,7 @@ def test_a_context_that_is_put_aside_and_opened_again_is_counted() -> None:
 def test_each_reader_reads_a_declared_event_and_only_its_declared_keys() -> None:
     bus = StrictBus()
     attach_prometheus(bus)
-    names = PrometheusReaders(PrometheusSeries(CollectorRegistry()), label_limit=1).table
+    names = PrometheusReaders(PrometheusSeries(Families(Bus())), label_limit=1).table
 
     for name in names:
         ends = {"finish_reason": "end"} if "finish_reason" in DECLARED[name].metadata else {}
