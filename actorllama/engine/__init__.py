@@ -3,8 +3,8 @@
 **What lives here.** ``model_actor.py``: the actor of one loaded model, a state machine; ``turn_desk.py``:
 its queue and running turns; ``context_cells.py``, ``live_cells.py``: what its sequences hold. ``host.py``:
 the one thread that computes; ``loop.py``: continuous batching over one context; ``plan.py``: what the next
-step computes, pure; ``batch.py``: its columns; ``cells.py``: cells into sequences and out; ``pieces.py``:
-text between two reports; ``step_probe.py``: where a step is, for who measures. ``canary.py``,
+step computes, pure; ``batch.py``: its columns; ``cells.py``: cells into sequences and out; ``turn_text.py``:
+a turn's text between two reports; ``step_probe.py``: where a step is, for who measures. ``canary.py``,
 ``verdict.py``: what can be promised. ``cache_actor.py``, ``cache_jobs.py``: what was saved. ``text.py``:
 from token bytes to safe text. ``delivery.py``, ``stream.py``: the way of text to its reader. ``request.py``,
 ``result.py``: what goes in and comes out. ``chat_template.py``: messages to text. ``pressure_actor.py``

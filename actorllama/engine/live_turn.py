@@ -6,9 +6,9 @@ from attrs import define
 
 from actorllama.engine.cells import BegunCells
 from actorllama.engine.commands import StartTurn
-from actorllama.engine.reports import FinishReason, KeptState, TokenLogprob, TurnEnd
-from actorllama.engine.text import TextAssembler
+from actorllama.engine.reports import KEEPABLE, FinishReason, KeptState, Piece, TokenLogprob, TurnEnd
 from actorllama.engine.turn_record import TurnRecord
+from actorllama.engine.turn_text import TurnText
 from actorllama.errors import EngineError
 from actorllama.kvcache import Buffer
 from actorllama.native import NativeSampler
@@ -22,7 +22,7 @@ class LiveTurn:
 
     command: StartTurn
     sampler: NativeSampler
-    text: TextAssembler
+    text: TurnText
     started_at_s: float
     n_past: int = 0
     """Cells of the sequence that are computed."""
@@ -55,6 +55,19 @@ class LiveTurn:
         return n_cells in self.capture_at or (
             self.n_past < n_cells and all(abs(n_cells - cut) > 1 for cut in cuts)
         )
+
+    def wants_cells(self, reason: FinishReason) -> bool:
+        """Tell whether the cells are to be copied if the turn ends like this."""
+        if self.command.keep and reason in KEEPABLE:
+            return True
+        return self.command.save_from is not None and self.n_past >= self.command.save_from
+
+    def tell(self, pieces: list[Piece]) -> None:
+        """Put what came since the last time behind the other pieces, if somebody reads this turn."""
+        if self.command.credit is not None:
+            piece = self.text.told(self.command.turn_id)
+            if piece is not None:
+                pieces.append(piece)
 
     def end(
         self,

@@ -12,13 +12,12 @@ from actorllama.engine.batch import LentRow, build_batch
 from actorllama.engine.cells import SequenceCells
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, GrantCredit, StartTurn
 from actorllama.engine.live_turn import LiveTurn
-from actorllama.engine.pieces import Pieces
 from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_bridges, plan_step
 from actorllama.engine.reports import (
-    KEEPABLE,
     CapturedCells,
     FinishReason,
     LoopStatistics,
+    Piece,
     StepReport,
     TokenLogprob,
     TurnEnd,
@@ -26,6 +25,7 @@ from actorllama.engine.reports import (
 from actorllama.engine.step_probe import StepProbe, no_probe
 from actorllama.engine.text import TextAssembler
 from actorllama.engine.turn_record import TurnRecord
+from actorllama.engine.turn_text import TurnText
 from actorllama.errors import DecodeError
 from actorllama.native import InferenceContext, NativeSampler, Vocabulary
 
@@ -87,7 +87,8 @@ class EngineLoop:
         self._is_chunks_turn = False
         self._live: dict[int, LiveTurn] = {}
         self._by_seq: dict[int, LiveTurn] = {}
-        self._pieces = Pieces()
+        self._pieces: list[Piece] = []  # of turns that have ended
+        self._has_text = False
         self._ended: list[TurnEnd] = []
         self._captured: list[CapturedCells] = []
         self._cells = SequenceCells(context)
@@ -183,19 +184,21 @@ class EngineLoop:
     def _start(self, command: StartTurn) -> None:
         begun = self._cells.begin(command)
         record = command.record
+        tokens: list[int] = []
+        assembler = TextAssembler(
+            command.stop,
+            held="" if record is None else record.held,
+            undecoded=b"" if record is None else record.undecoded,
+        )
         turn = LiveTurn(
             command=command,
             sampler=self._sampler(command, record),
-            text=TextAssembler(
-                command.stop,
-                held="" if record is None else record.held,
-                undecoded=b"" if record is None else record.undecoded,
-            ),
+            text=TurnText(assembler, tokens, self._vocabulary.piece),
             started_at_s=perf_counter(),
             n_past=begun.n_cells,
             begun=begun,
             capture_at=[],
-            tokens=[],
+            tokens=tokens,
             logprobs=[],
             credit=command.credit,
         )
@@ -293,18 +296,17 @@ class EngineLoop:
         turn.tokens.append(token)
         if turn.credit is not None:
             turn.credit -= 1
+            self._has_text = True
         if self._vocabulary.is_end(token):
+            turn.text.leave_out_last()
             self._end(turn, "end")
             return
-        text = turn.text.feed(self._vocabulary.piece(token))
-        if turn.command.credit is not None:
-            self._pieces.add(turn.command.turn_id, text, 1)
         reason = self._finish_reason(turn)
         if reason is not None:
             self._end(turn, reason)
 
     def _finish_reason(self, turn: LiveTurn) -> FinishReason | None:
-        if turn.text.stop is not None:
+        if turn.text.has_stopped():
             return "stop"
         max_tokens = turn.command.max_tokens
         if max_tokens is not None and len(turn.tokens) >= max_tokens:
@@ -324,9 +326,8 @@ class EngineLoop:
         del self._by_seq[turn.command.seq_id]
         for n_cells in turn.capture_at:
             self._captured.append(CapturedCells(turn_id=turn.command.turn_id, n_cells=n_cells, kv=None))
-        emitted = len(turn.text.text)
         kv = None
-        if error is None and self._wants_cells(turn, reason):
+        if error is None and turn.wants_cells(reason):
             began_s = perf_counter()
             kv = self._cells.capture(turn.command.seq_id)
             turn.save_s = perf_counter() - began_s
@@ -340,14 +341,8 @@ class EngineLoop:
             kv=kv,
             n_cells=0 if error is not None else turn.n_past,
         )
-        if turn.command.credit is not None and len(end.text) > emitted:
-            self._pieces.add(end.turn_id, end.text[emitted:], 0)
+        turn.tell(self._pieces)
         self._ended.append(end)
-
-    def _wants_cells(self, turn: LiveTurn, reason: FinishReason) -> bool:
-        if turn.command.keep and reason in KEEPABLE:
-            return True
-        return turn.command.save_from is not None and turn.n_past >= turn.command.save_from
 
     def _copy_prefix(self, turn: LiveTurn) -> None:
         """Copy the cells that somebody waits for, as soon as they are exactly those."""
@@ -373,20 +368,25 @@ class EngineLoop:
 
     def _flush(self) -> None:
         """Post what there is, unless it may wait: no end, no first token, no text before a pause."""
-        if not self._pieces and not self._ended and not self._captured:
+        if not self._has_text and not self._ended and not self._captured:
             return
         now_s = self._clock()
-        may_wait = not (self._ended or self._captured or self._is_urgent) and self.is_runnable
-        if may_wait and now_s - self._posted_at_s < self._post_interval_s:
-            return
+        if now_s - self._posted_at_s < self._post_interval_s:
+            may_wait = not (self._ended or self._captured or self._is_urgent)
+            if may_wait and self.is_runnable:
+                return
         self._is_urgent = False
         self._posted_at_s = now_s
+        self._has_text = False
+        for turn in self._live.values():
+            turn.tell(self._pieces)
         report = StepReport(
-            pieces=self._pieces.take(),
+            pieces=tuple(self._pieces),
             ended=tuple(self._ended),
             captured=tuple(self._captured),
             statistics=self.statistics(),
         )
+        self._pieces.clear()
         self._ended.clear()
         self._captured.clear()
         self._post(report)

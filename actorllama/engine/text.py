@@ -47,6 +47,11 @@ class TextAssembler:
         self.stop: str | None = None
 
     @property
+    def has_stops(self) -> bool:
+        """Whether a stop string may end the turn."""
+        return bool(self._stops)
+
+    @property
     def text(self) -> str:
         """Everything emitted so far."""
         return "".join(self._emitted)
@@ -57,7 +62,7 @@ class TextAssembler:
         return self._tail
 
     def feed(self, piece: bytes) -> str:
-        """Add a token's bytes; return the text that became safe, often empty.
+        """Add the bytes of a token, or of several; return the text that became safe, often empty.
 
         After a stop string was found (``self.stop``), nothing more is emitted.
         """
