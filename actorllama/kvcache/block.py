@@ -34,10 +34,6 @@ class Block(Part):
     """All of its tokens, ``0 <= id < 2**31``; as many as a block of its chain has."""
     key: str = field(init=False, eq=False, default=Factory(_checked_key, takes_self=True))
     """Content address: `block_key` of parent and tokens."""
-    n_bytes: int = field(
-        init=False, eq=False, repr=False, default=Factory(Part.encoded_bytes, takes_self=True)
-    )
-    """Size when encoded without a codec; RAM counts it as this much."""
 
     @property
     def ids(self) -> tuple[int, ...]:

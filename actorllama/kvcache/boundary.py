@@ -37,10 +37,6 @@ class Boundary(Part):
     """Tokens behind the last full block, ``0 <= id < 2**31``: fewer than a block has."""
     key: str = field(init=False, eq=False, default=Factory(_checked_key, takes_self=True))
     """Content address: `boundary_key` of parent and tail."""
-    n_bytes: int = field(
-        init=False, eq=False, repr=False, default=Factory(Part.encoded_bytes, takes_self=True)
-    )
-    """Size when encoded without a codec; RAM counts it as this much."""
 
     @property
     def ids(self) -> tuple[int, ...]:

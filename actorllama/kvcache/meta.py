@@ -12,6 +12,7 @@ Fact: TypeAlias = str | int | float | bool | None
 Facts: TypeAlias = Mapping[str, Fact]
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder()
 
 
 def write_facts(facts: Facts) -> bytes:
@@ -27,7 +28,7 @@ def read_facts(data: bytes) -> Facts:
         TypeError: It is other JSON than that.
         RecursionError: It is nested beyond reason.
     """
-    found: object = json.loads(data)
+    found: object = _DECODER.raw_decode(data.decode())[0]  # what is behind it is not in the one form
     if not isinstance(found, dict):
         raise TypeError("META is no object")
     facts: dict[str, Fact] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal, Self
 
 from attrs import field, frozen
@@ -91,8 +92,13 @@ class Part(ABC):
         require(len(sections["LGTS"]) + len(sections["SMPL"]) == 0, "other sections", "of a snapshot")
         return part
 
-    def encoded_bytes(self) -> int:
-        """Count the bytes of its file, without a codec."""
+    @property
+    def n_bytes(self) -> int:
+        """Size when encoded without a codec; RAM counts it as this much."""
+        return self._sealed_bytes
+
+    @cached_property
+    def _sealed_bytes(self) -> int:  # of what only passes through nobody asks
         sections = {"TOKN": TOKEN_BYTES * len(self.ids), "KVST": len(self.payload)}
         return sealed_bytes(sections, self.facts(Payload.of(self.payload)))
 

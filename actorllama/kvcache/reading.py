@@ -132,13 +132,14 @@ def _read(
     head = bytearray(HEADER_BYTES)
     n_read = directory.read_fully(fd, memoryview(head))
     header = Header.parse(memoryview(head)[:n_read], mac_key=directory.mac_key, path=path)
-    if header.n_bytes != facts.st_size:  # before anything is allocated for it
+    n_bytes = header.n_bytes
+    if n_bytes != facts.st_size:  # before anything is allocated for it
         raise SnapshotCorrupt(key=key, path=path, section="length")
     if header.key != key:
         raise SnapshotCorrupt(key=key, path=path, section="name")
-    if header.n_bytes > limit_bytes:
-        raise SnapshotMismatch(expected=f"at most {limit_bytes} bytes", actual=f"{header.n_bytes} bytes")
-    data = allocate(header.n_bytes)[: header.n_bytes]
+    if n_bytes > limit_bytes:
+        raise SnapshotMismatch(expected=f"at most {limit_bytes} bytes", actual=f"{n_bytes} bytes")
+    data = allocate(n_bytes)[:n_bytes]
     data[:HEADER_BYTES] = head
     n_read += directory.read_fully(fd, data[HEADER_BYTES:])
     whole = data[:n_read]

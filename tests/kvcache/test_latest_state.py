@@ -20,7 +20,7 @@ def test_it_is_what_the_parts_of_the_turn_used_last_take_and_once_more_the_large
     first = DiskTier(tmp_path, limit_bytes=1 << 20)
     for turn in turns:
         first.put_all(turn)
-    expected = []
+    expected: list[int] = []
     for turn in turns:
         parts = {entry.key for entry in turn[:4]}
         sizes = [path.stat().st_size for path in tmp_path.rglob("*.b*") if path.name[:32] in parts]

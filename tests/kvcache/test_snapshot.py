@@ -259,3 +259,21 @@ def test_the_words_of_a_user_are_not_in_the_repr() -> None:
     text = repr(snapshot_of(label="secret"))
     assert "secret" not in text
     assert "<64 bytes>" in text
+
+
+def test_a_header_that_is_believed_is_the_one_that_would_be_written() -> None:
+    """A forger computes the digest anew, whatever bit he turns; nothing is left open for him to say."""
+    data = encoded(snapshot_of())[:HEADER_BYTES]
+    n_believed = 0
+    for bit in range(8 * 32, 8 * 352):
+        forged = bytearray(data)
+        forged[bit // 8] ^= 1 << bit % 8
+        forged[352:] = blake2b(forged[:352], digest_size=32, person=b"ALkv header").digest()
+        try:
+            header = Header.parse(bytes(forged))
+        except SnapshotCorrupt as exc:
+            assert exc.section == "header", bit
+        else:
+            assert header.to_bytes() == forged, bit
+            n_believed += 1
+    assert n_believed == 8 * (16 + 5 * 32), "the key, and the digests, which are held against the content"
