@@ -21,6 +21,7 @@ __all__ = ["run_telemetry_cost"]
 
 _N_TURNS_AT_A_TIME: Final = 256  # two seconds of a small model: long beside attaching, short beside a drift
 
+_TURN_TOKENS: Final = 64  # at most: short turns, because handlers cost by the turn and not by the token
 _NEVER: Final = -1000.0  # added to a logit
 
 
@@ -101,7 +102,7 @@ async def _portion(
 
 async def _turn(options: DecodeBenchOptions, model: Model, prompt: list[int], seed: int) -> int:
     """Take a turn of full length: a model that is trained would end most of them sooner."""
-    n_most, endless = options.n_tokens + 1, dict.fromkeys(model.end_tokens, _NEVER)
+    n_most, endless = min(options.n_tokens, _TURN_TOKENS) + 1, dict.fromkeys(model.end_tokens, _NEVER)
     if not options.is_streamed:
         result = await model.complete(prompt, max_tokens=n_most, seed=seed, logit_bias=endless)
         return result.usage.n_generated

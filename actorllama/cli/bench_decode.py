@@ -23,12 +23,12 @@ __all__ = ["command"]
 @bench_command(
     "decode",
     asks="how much of llama_decode's speed a turn gets",
-    takes="20 s",
+    takes="50 s",
     params=[
         *TARGET,
         click.Option(["-n", "n_seq"], type=int, default=8, show_default=True, help="Turns side by side."),
         click.Option(
-            ["--tokens", "n_tokens"], type=int, default=64, show_default=True, help="Tokens of each turn."
+            ["--tokens", "n_tokens"], type=int, default=256, show_default=True, help="Tokens of each turn."
         ),
         click.Option(
             ["--rounds", "n_rounds"],
