@@ -18,6 +18,7 @@ from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.memory_messages import MemoryView
 from actorllama.engine.messages import Open
 from actorllama.engine.namespace import namespace_of, variant
+from actorllama.engine.rehearsal import rehearse
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.verdict import Verdict, find_verdict
 from actorllama.errors import DecodeError, ModelLoadError, StateError
@@ -174,6 +175,8 @@ class LoadJob:
                 directory=spec.verdict_dir,
             )
         verdict = self._verdicts[n_seq]
+        if verdict.source == "remembered":
+            self._run_on(host, partial(rehearse, context))
         if verdict.pads_lone_rows:  # rows that are never alone are others than those that always are
             namespace = variant(namespace, "never alone")
         self._opened = Open(model=model, context=context, namespace=namespace, verdict=verdict)

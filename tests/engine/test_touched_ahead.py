@@ -8,7 +8,6 @@ import pytest
 import trio
 
 from actorllama.engine import CacheActor
-from actorllama.engine import cache_actor as module
 from actorllama.engine.job_memory import JobMemory
 from actorllama.kvcache import CacheOptions
 from actorllama.kvcache.arena_prefault import PAGE_BYTES
@@ -60,15 +59,6 @@ async def test_nothing_is_touched_for_nothing_and_for_little(tmp_path: Path, n_c
     async with open_desk(cache=cache):
         await settled(cache)
         assert cache._job_memory.idle_bytes == 0
-
-
-async def test_no_more_is_touched_than_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await save(tmp_path, 24 * BLOCK)
-    monkeypatch.setattr(module, "_AHEAD_BYTES", MIB)
-    cache = CacheActor(OPTIONS, tmp_path)
-    async with open_desk(cache=cache):
-        await settled(cache)
-        assert cache._job_memory.idle_bytes == MIB
 
 
 def test_pages_that_a_job_has_are_not_touched_again() -> None:
