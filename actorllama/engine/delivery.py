@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
+from typing import Final
 
 from actorllama.actors import Ref
+from actorllama.engine import events
 from actorllama.engine.commands import Command, GrantCredit
 from actorllama.engine.gauge_board import GaugeBoard
 from actorllama.engine.reports import LoopFailed, LoopStatistics, StepReport
 from actorllama.engine.stream import TurnStream
 from actorllama.errors import StateError
 from actorllama.ids import TurnId
+from actorllama.telemetry import Bus
 
 __all__ = ["Delivery"]
+
+_SHOW_S: Final = 0.05  # between two looks at mere progress: nobody sees more of it
 
 
 class Delivery:
@@ -39,6 +45,7 @@ class Delivery:
         submit: Callable[[Command], None],
         board: GaugeBoard,
         tell: Callable[[LoopStatistics], None],
+        bus: Bus,
     ) -> None:
         """Begin without a stream.
 
@@ -46,7 +53,8 @@ class Delivery:
             ref: The actor.
             submit: Hands a command to its engine loop.
             board: Where progress is shown.
-            tell: Hears the statistics of every report.
+            tell: Hears the statistics of every report, if somebody listens.
+            bus: Knows that.
         """
         self.statistics: LoopStatistics | None = None
         """What the loop had done when it reported last; ``None`` before."""
@@ -54,6 +62,8 @@ class Delivery:
         self._submit = submit
         self._board = board
         self._tell = tell
+        self._bus = bus
+        self._shown_at_s = 0.0
         self._streams: dict[TurnId, TurnStream] = {}
         self._due: list[tuple[TurnId, int]] = []
         self._is_handing_out = False
@@ -76,30 +86,28 @@ class Delivery:
             self._ref.info_nowait(report)  # dropped, and told so
             return
         self.statistics = report.statistics
-        try:
-            self._hand_out(report)
-        except Exception as exc:  # noqa: BLE001 - a reader's sink has raised; the actor crashes with it
-            self._ref.info_nowait(LoopFailed(error=exc))
-            return
-        self._tell(report.statistics)
-        if report.ended or report.captured:
-            self._ref.info_nowait(report)
-        else:
-            self._board.progress(report.statistics.n_decoded)
-
-    def _hand_out(self, report: StepReport) -> None:
-        streams, due = self._streams, self._due
+        streams = self._streams
         self._is_handing_out = True
         try:
             for turn_id, text, n_tokens in report.pieces:
                 stream = streams.get(turn_id)
                 if stream is not None:
                     stream.push(text, n_tokens)
+        except Exception as exc:  # noqa: BLE001 - a reader's sink has raised; the actor crashes with it
+            self._ref.info_nowait(LoopFailed(error=exc))
+            return
         finally:
             self._is_handing_out = False
-        if due:
-            self._send(tuple(due))
-            due.clear()
+        if self._due:
+            grants, self._due = tuple(self._due), []
+            self._send(grants)
+        if self._bus.is_listening(events.STEP_REPORTED):
+            self._tell(report.statistics)
+        if report.ended or report.captured:
+            self._ref.info_nowait(report)
+        elif (now_s := perf_counter()) - self._shown_at_s >= _SHOW_S:
+            self._shown_at_s = now_s
+            self._board.progress(report.statistics.n_decoded)
 
     def _grant(self, turn_id: TurnId, n_tokens: int) -> None:
         """Give credit back: for all readers of a report together, for a slow one when it reads."""

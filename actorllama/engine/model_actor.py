@@ -128,6 +128,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             submit=self._submit,
             board=self._spec.board,
             tell=lambda statistics: self._news.step(statistics, n_queued=self._open_desk.n_queued),
+            bus=ctx.bus,
         )
         self._began_s = perf_counter()
         return Begin(ModelState.LOADING, actions=(NextEvent(StartLoading()),))

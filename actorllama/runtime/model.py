@@ -39,7 +39,7 @@ __all__ = ["Model", "SamplingOptions"]
 
 _CONSTRAINTS = ("grammar", "json_schema", "regex", "choice")
 _NAME_MAX = 200  # characters
-_INLINE_CHARS = 2048  # tokenising this much takes well under a millisecond; a thread hop takes 0.1
+_INLINE_LENGTH = 2048  # tokenising so many characters takes well under a millisecond; a thread hop takes 0.1
 
 
 class Model:
@@ -280,7 +280,7 @@ class Model:
         keep: bool,
     ) -> TurnRequest:
         info = await self._taker.current_info()
-        if messages is None and isinstance(prompt, str) and len(prompt) <= _INLINE_CHARS:
+        if messages is None and isinstance(prompt, str | tuple | list) and len(prompt) <= _INLINE_LENGTH:
             tokens = tokens_of(info, prompt, messages, self._template)
         else:
             # A template may loop and a long text takes milliseconds: not on the event loop.

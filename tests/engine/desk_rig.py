@@ -118,7 +118,11 @@ class DeskRig:
             cells=self.cells,
             submit=self._submit,
             delivery=Delivery(
-                ref=cast("Ref", None), submit=self._submit, board=spec.board, tell=lambda _statistics: None
+                ref=cast("Ref", None),
+                submit=self._submit,
+                board=spec.board,
+                tell=lambda _statistics: None,
+                bus=Bus(),
             ),
             find=self._find,
             keep=self._keep,
