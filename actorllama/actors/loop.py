@@ -160,7 +160,8 @@ class Loop:
             item = mailbox.pop()
             if item is None:
                 n_in_step = 0
-                process.current = None
+                # Who waits holds no message: one may have brought a state of hundreds of megabytes.
+                process.current = message = caller = None
                 await mailbox.park(task)
                 continue
             n_in_step += 1

@@ -9,8 +9,8 @@ from attrs import frozen
 
 from actorllama.actors import Context, Down, InitOutcome, NoReply, Normal, Outcome, Ready, Ref, Server, Stop
 from actorllama.engine.cache_messages import GiveBack
-from actorllama.engine.memory_messages import LeaveMemory, Park
-from actorllama.engine.pressure_offers import won_by_parking
+from actorllama.engine.memory_messages import DropScratch, LeaveMemory, Park
+from actorllama.engine.pressure_offers import CACHE_OWNER, won_by_parking
 from actorllama.engine.pressure_plan import Ask, Step
 from actorllama.engine.pressure_plan import Outcome as Answer
 from actorllama.errors import ActorError
@@ -77,6 +77,8 @@ class Asker(Server[None, None, Down]):
         match ask.step:
             case Step.DEMOTE:
                 return await owner.call(GiveBack(how="demote", n_bytes=ask.n_bytes), timeout_s=timeout_s)
+            case Step.DROP_SCRATCH if ask.owner != CACHE_OWNER:
+                return await owner.call(DropScratch(n_bytes=ask.n_bytes), timeout_s=timeout_s)
             case Step.DROP_SCRATCH:
                 return await owner.call(GiveBack(how="scratch", n_bytes=ask.n_bytes), timeout_s=timeout_s)
             case Step.EVICT:

@@ -39,10 +39,12 @@ from actorllama.engine.cache_messages import (
     OfferMemory,
     PrefixFound,
     ReadCacheStatistics,
+    TrimIdle,
     TrimMore,
 )
 from actorllama.engine.cache_worker import CacheWorker, JobDone
 from actorllama.engine.commands import RestoredState
+from actorllama.engine.idle_clock import IdleClock
 from actorllama.engine.job_memory import JobMemory, MemoryLoan
 from actorllama.engine.restore_cost import RestoreCost
 from actorllama.engine.split_queue import SplitQueue
@@ -65,7 +67,7 @@ __all__ = ["CacheActor", "CacheNotice"]
 
 _AHEAD_BYTES: Final = 64 << 20  # most that is touched for a state that nobody has asked for yet
 
-CacheNotice: TypeAlias = KeepCells | FindPrefix | JobDone | TrimMore | Exit
+CacheNotice: TypeAlias = KeepCells | FindPrefix | JobDone | TrimIdle | TrimMore | Exit
 
 
 class CacheActor(Server[CacheCall, None, CacheNotice]):
@@ -101,6 +103,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         """Open the tiers; a disk tier that cannot be opened refuses the start."""
         self._context = ctx
         self._store = self._open() if self._root is None else await trio.to_thread.run_sync(self._open)
+        self._idle = IdleClock(ctx, TrimIdle())
         self._memory = CacheMemory(self._store, self._job_memory, trim=self._begin_trim)
         return Ready(continue_with=None)
 
@@ -171,10 +174,15 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             case JobDone():
                 self._children = {ref: job for ref, job in self._children.items() if job is not message.job}
                 await self._done(message.job, message.outcome)
+            case TrimIdle():
+                if self._idle.is_over():
+                    self._job_memory.rest()
             case TrimMore():
                 pass
             case Exit():
                 await self._lost(message)
+        if isinstance(message, KeepCells | FindPrefix):  # what was touched for the first of them waits for it
+            self._idle.note_use()
         await self._split_next()
         self._memory.advance()
         self._trim()

@@ -23,6 +23,7 @@ __all__ = [
     "OfferMemory",
     "PrefixFound",
     "ReadCacheStatistics",
+    "TrimIdle",
     "TrimMore",
 ]
 
@@ -121,6 +122,11 @@ class KeepCells:
     """Seconds for computing one prompt token: what a saved one is worth."""
     snapshot: Snapshot | None
     """The turn; without one the cells are kept in memory only."""
+
+
+@frozen(kw_only=True)
+class TrimIdle:
+    """Keep no pages for the next state, if none has come for a while."""
 
 
 @frozen(kw_only=True)

@@ -58,3 +58,15 @@ class SequenceCells:
         """Copy the cells of a sequence out."""
         buffer = self._memory.take(self._context.state_bytes(seq_id))
         return buffer[: self._context.get_state(seq_id, buffer)]
+
+    @property
+    def scratch_bytes(self) -> int:
+        """About how much `drop_scratch` would give back; on any thread."""
+        return self._memory.about_idle_bytes
+
+    def drop_scratch(self, n_bytes: int) -> int:
+        """Give up pages that were kept for the next copy; return their bytes.
+
+        Cost: 60 ms per gigabyte at worst.
+        """
+        return self._memory.trim(limit_bytes=n_bytes)

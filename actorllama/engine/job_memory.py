@@ -12,7 +12,6 @@ __all__ = ["JobMemory", "MemoryLoan"]
 
 _LEAST_BYTES = 1 << 16  # a payload that is smaller would waste too much of its last page
 _LEAST_STATE_BYTES = 1 << 18  # a state that is smaller is put together in ordinary memory
-_SPARE_BYTES = 256 << 20
 _TRIM_BYTES = 256 << 20  # at a time: 16 ms of the event loop at worst
 
 
@@ -62,7 +61,8 @@ class JobMemory:
             limit_bytes=ram_limit_bytes + ram_limit_bytes // 16 + pending_limit_bytes
             if ram_limit_bytes
             else 0,
-            spare_bytes=min(_SPARE_BYTES, ram_limit_bytes),
+            spare_bytes=ram_limit_bytes,
+            n_spare=1,  # what is kept next has the pages of what leaves for it
             least_bytes=_LEAST_BYTES,
         )
         self._transit: TouchedMemory | None = TouchedMemory()
@@ -84,6 +84,8 @@ class JobMemory:
         """Take memory back from a job that has ended, in whatever way."""
         self._transit = loan.transit or self._transit
         self._payloads = loan.payloads or self._payloads
+        if loan.transit is not None and loan.payloads is not None:
+            loan.payloads.expect(loan.transit.largest_bytes)  # parts that were read are a state together
 
     def statistics(self) -> ArenaStatistics | None:
         """Tell how the pages of the RAM tier are used; ``None`` while a job has them, and before."""
@@ -113,6 +115,12 @@ class JobMemory:
             if memory is not None and n_left > 0:
                 n_left -= memory.trim(limit_bytes=n_left)
         return min(n_bytes, self._trim_bytes) - n_left
+
+    def rest(self) -> None:
+        """Keep nothing for what comes next: nothing has come for a while. The next calls of `trim` go on."""
+        if self._transit is not None:
+            self._transit.trim(limit_bytes=self._trim_bytes)
+        self.want_trim()
 
     def want_trim(self) -> None:
         """Have free pages go back to the system: the next calls of `trim` do it."""

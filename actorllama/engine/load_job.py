@@ -110,6 +110,23 @@ class LoadJob:
         assert self._context is not None
         return self._run_on(self._attached.host, partial(SequenceCells(self._context).capture, seq_id))
 
+    @property
+    def scratch_bytes(self) -> int:
+        """About how much `drop_scratch` would give back."""
+        attached = self._attached
+        return 0 if attached is None else attached.seat.loop.cells.scratch_bytes
+
+    def drop_scratch(self, n_bytes: int) -> int:
+        """Give up pages that are kept for the next copy, between the steps of the host; blocks.
+
+        Raises:
+            ModelLoadError: ``stop`` was called.
+        """
+        attached = self._attached
+        if attached is None:
+            return 0
+        return self._run_on(attached.host, partial(attached.seat.loop.cells.drop_scratch, n_bytes))
+
     def park(self) -> tuple[BufferSize, ...]:
         """Free the context of a model that no turn uses, but not its weights; return what it took; blocks."""
         self._take_away()

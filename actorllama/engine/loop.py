@@ -91,7 +91,8 @@ class EngineLoop:
         self._has_text = False
         self._ended: list[TurnEnd] = []
         self._captured: list[CapturedCells] = []
-        self._cells = SequenceCells(context)
+        self.cells = SequenceCells(context)
+        """Of the context; what other threads may ask of them says so."""
         self._n_steps = self._n_prefilled = self._n_decoded = 0
         self._decode_s = self._prefill_s = self._sample_s = 0.0
         self._probe: StepProbe = no_probe
@@ -182,7 +183,7 @@ class EngineLoop:
         self._by_seq.clear()
 
     def _start(self, command: StartTurn) -> None:
-        begun = self._cells.begin(command)
+        begun = self.cells.begin(command)
         record = command.record
         tokens: list[int] = []
         assembler = TextAssembler(
@@ -215,7 +216,7 @@ class EngineLoop:
         captured = CapturedCells(turn_id=command.turn_id, n_cells=n_cells, kv=None)
         if turn is not None and command.or_more and turn.n_past >= n_cells - 1:
             tokens = (*turn.command.prompt, *turn.tokens)[: turn.n_past]
-            kv, n_restored = self._cells.capture(turn.command.seq_id), turn.begun.n_cells
+            kv, n_restored = self.cells.capture(turn.command.seq_id), turn.begun.n_cells
             captured = evolve(captured, kv=kv, tokens=tokens, n_restored=n_restored)
         self._captured.append(captured)
         self._flush()
@@ -329,7 +330,7 @@ class EngineLoop:
         kv = None
         if error is None and turn.wants_cells(reason):
             began_s = perf_counter()
-            kv = self._cells.capture(turn.command.seq_id)
+            kv = self.cells.capture(turn.command.seq_id)
             turn.save_s = perf_counter() - began_s
         if error is not None:
             self._context.clear_sequence(turn.command.seq_id)
@@ -347,7 +348,7 @@ class EngineLoop:
     def _copy_prefix(self, turn: LiveTurn) -> None:
         """Copy the cells that somebody waits for, as soon as they are exactly those."""
         turn.capture_at.pop(0)
-        kv = self._cells.capture(turn.command.seq_id)
+        kv = self.cells.capture(turn.command.seq_id)
         self._captured.append(
             CapturedCells(
                 turn_id=turn.command.turn_id,

@@ -17,6 +17,7 @@ __all__ = [
     "CloseDoor",
     "ContextParked",
     "ContextReopened",
+    "DropScratch",
     "HeldMemory",
     "LeaveMemory",
     "MemoryCall",
@@ -40,6 +41,8 @@ class HeldMemory:
     context: tuple[BufferSize, ...]
     """Of its context; empty while that is put aside."""
     weights: tuple[BufferSize, ...]
+    scratch_bytes: int
+    """Of pages that hold nothing and are kept for the next copy of a sequence; about."""
     is_active: bool
     """Whether it serves a turn, or one waits."""
     used_at_s: float
@@ -69,13 +72,23 @@ class Park(Call["Parked | None"]):
 
 
 @frozen(kw_only=True)
+class DropScratch(Call[int]):
+    """Give up pages that are kept for the next copy of a sequence; the reply is the bytes won.
+
+    Sent as info it concerns all of them, and only if the model has not been used for a while.
+    """
+
+    n_bytes: int
+
+
+@frozen(kw_only=True)
 class LeaveMemory(Call[bool]):
     """Unload an idle model, for this reason; False, and nothing happens, if it is not idle."""
 
     reason: str
 
 
-MemoryCall: TypeAlias = OfferHeld | Park | LeaveMemory
+MemoryCall: TypeAlias = OfferHeld | Park | DropScratch | LeaveMemory
 
 
 @frozen(kw_only=True)

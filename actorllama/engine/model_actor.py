@@ -40,6 +40,7 @@ from actorllama.engine.memory_messages import (
     CloseDoor,
     ContextParked,
     ContextReopened,
+    DropScratch,
     LeaveMemory,
     MemoryCall,
     MemoryNotice,
@@ -162,7 +163,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             case CancelTake() | GraceOver() | PrefixFound():
                 self._relay(event)
                 return Keep()
-            case OfferHeld() | Park() | LeaveMemory():
+            case OfferHeld() | Park() | DropScratch() | LeaveMemory():
                 return await self._answer_memory(state, event, source)
             case CloseDoor() | OpenDoor() | PressureOver() | ContextParked() | ContextReopened():
                 return await self._note_memory(state, event)
@@ -298,12 +299,14 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
                 return Keep(actions=(ReplyTo(source.caller, held if is_known else None),))
             case Park() if state is ModelState.READY and self._is_idle(state):
                 return await self._park(source.caller)
-            case Park():
-                return Keep(actions=(ReplyTo(source.caller, None),))
+            case DropScratch():
+                await self._parking.drop_scratch(event, source.caller, is_idle=self._is_idle(state))
+                return Keep()
             case LeaveMemory() if self._is_idle(state):
                 return StopAndReply(Shutdown(event.reason), (ReplyTo(source.caller, value=True),))
-            case LeaveMemory():
-                return Keep(actions=(ReplyTo(source.caller, value=False),))
+            case Park() | LeaveMemory():
+                refusal = None if isinstance(event, Park) else False
+                return Keep(actions=(ReplyTo(source.caller, refusal),))
 
     async def _note_memory(self, state: ModelState, event: MemoryNotice) -> _Outcome:
         match event:
@@ -350,10 +353,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
         desk = self._open_desk
         self._news.failed(event.error, n_live=desk.n_running, n_queued=desk.n_queued)
         # A model that is being unloaded anyway is not to be loaded again by its supervisor.
-        is_leaving = state is ModelState.DRAINING
-        return Stop(Shutdown(event.error) if is_leaving else Crash(event.error))
-
-    # -- small things --------------------------------------------------------------------------
+        return Stop((Shutdown if state is ModelState.DRAINING else Crash)(event.error))
 
     def _tell_cache(self, message: FindPrefix | KeepCells) -> bool:
         """Ask the cache, or hand it something; without one nothing is found and nothing kept."""

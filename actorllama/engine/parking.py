@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import trio
 
@@ -10,15 +11,19 @@ from actorllama.actors import Caller, Context, Owned
 from actorllama.engine import events
 from actorllama.engine.host import EngineHost
 from actorllama.engine.idle_cells import IdleCells
+from actorllama.engine.idle_clock import IdleClock
 from actorllama.engine.load_job import LoadJob
-from actorllama.engine.memory_messages import HeldMemory, Parked
+from actorllama.engine.memory_messages import DropScratch, HeldMemory, Parked
 from actorllama.engine.messages import Open
 from actorllama.engine.parker import Parker
 from actorllama.engine.reopener import Reopener
+from actorllama.engine.scratch_dropper import ScratchDropper
 from actorllama.engine.spec import ModelSpec
 from actorllama.native.memory_devices import BufferSize
 
 __all__ = ["Parking"]
+
+_ALL_BYTES: Final = 1 << 62
 
 
 class Parking:
@@ -41,7 +46,7 @@ class Parking:
         self._caller: Caller | None = None
         self._buffers: tuple[BufferSize, ...] = ()
         self._n_seq = spec.context_options.n_seq
-        self._used_at_s = trio.current_time()
+        self._idle = IdleClock(ctx, DropScratch(n_bytes=_ALL_BYTES))
         self.closed_because = ""
         """Why no new turns are taken; empty if they are."""
         self.wants_growth = False
@@ -54,16 +59,26 @@ class Parking:
 
     def note_use(self) -> None:
         """Remember that the model was used now."""
-        self._used_at_s = trio.current_time()
+        self._idle.note_use()
 
     def held(self, job: LoadJob, *, is_active: bool) -> HeldMemory:
         """Say what the model holds."""
         return HeldMemory(
             context=job.opened.context.facts.buffers if job.opened is not None else (),
             weights=job.weights,
+            scratch_bytes=job.scratch_bytes,
             is_active=is_active,
-            used_at_s=self._used_at_s,
+            used_at_s=self._idle.used_at_s,
         )
+
+    async def drop_scratch(self, message: DropScratch, caller: Caller | None, *, is_idle: bool) -> None:
+        """Begin to give up pages that nobody has; without a caller only after a pause."""
+        if caller is None and not (self._idle.is_over() and is_idle):
+            return
+        if self._job.value.scratch_bytes:
+            await self._ctx.start(lambda: ScratchDropper(self._job, message.n_bytes, caller))
+        elif caller is not None:
+            caller.reply(0)
 
     async def park(self, idle: Sequence[IdleCells], caller: Caller | None) -> None:
         """Begin to put the context aside; ``caller`` is answered when its memory is free."""

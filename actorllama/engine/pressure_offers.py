@@ -55,7 +55,10 @@ def cache_offers(offer: MemoryOffer) -> tuple[Freeable, ...]:
 def model_offers(
     name: str, held: HeldMemory, domain: MemoryDomain, devices: Mapping[str, MemoryDomain]
 ) -> tuple[Freeable, ...]:
-    """List what a model could give back in a domain: its context, or all of it; the oldest use first."""
+    """List what a model could give back in a domain: its context, or all of it; the oldest use first.
+
+    What it keeps for the next copy of a sequence can go while it serves turns, too.
+    """
     context_bytes = bytes_in(held.context, domain, devices)
     all_bytes = context_bytes + bytes_in(held.weights, domain, devices)
     sizes = {Step.SHRINK: context_bytes, Step.UNLOAD: all_bytes}
@@ -72,6 +75,17 @@ def model_offers(
         for step, n_bytes in sizes.items()
         if n_bytes
     ]
+    if domain == HOST and held.scratch_bytes and name != CACHE_OWNER:  # it would be taken for the cache
+        offers.append(
+            Freeable(
+                domain=domain,
+                step=Step.DROP_SCRATCH,
+                owner=name,
+                n_bytes=held.scratch_bytes,
+                unit_bytes=mmap.PAGESIZE,
+                worth=held.used_at_s,
+            )
+        )
     if domain != HOST and all_bytes:
         offers.append(
             Freeable(domain=domain, step=Step.STOP_ADMITTING, owner=name, n_bytes=0, is_active=held.is_active)

@@ -65,6 +65,13 @@ class Arena:
         self._drain()
         return (self._free.n_touched - self._free.n_pages + self._free.n_free) * PAGE_BYTES
 
+    @property
+    def about_idle_bytes(self) -> int:
+        """The same, near enough, for another thread while the owner is at work: nothing is changed."""
+        free = self._free
+        n_returned = sum(n_pages for _, n_pages in self._returned.copy())
+        return max(0, free.n_touched - free.n_pages + free.n_free + n_returned) * PAGE_BYTES
+
     def take(self, n_bytes: int) -> memoryview | None:
         """Give out a piece of exactly so many bytes; pages touched before are preferred.
 

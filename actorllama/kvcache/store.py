@@ -109,7 +109,10 @@ class SnapshotStore:
         for entry in entries:
             self._note_ram(entry)
         if n_in_ram == 0 and not is_queued and refusal is not None:
-            raise refusal
+            try:
+                raise refusal
+            finally:
+                del refusal  # it knows this frame: the state would stay in memory until a collection
         return Kept(n_in_ram=n_in_ram, is_queued=is_queued, evicted=evicted)
 
     def promote(self, entry: StoredEntry) -> bool:
@@ -313,7 +316,7 @@ class SnapshotStore:
             try:
                 victims = self.ram.put(entry)
             except TierFull as exc:
-                refusal, victims = exc, None
+                refusal, victims = exc.with_traceback(None), None
             if victims is None:
                 has_gap = True
                 continue

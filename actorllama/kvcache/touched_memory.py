@@ -23,18 +23,27 @@ class TouchedMemory:
     """
 
     def __init__(
-        self, *, limit_bytes: int = 1 << 30, spare_bytes: int = 256 << 20, least_bytes: int = 1 << 18
+        self,
+        *,
+        limit_bytes: int = 1 << 30,
+        spare_bytes: int = 256 << 20,
+        n_spare: int = 2,
+        least_bytes: int = 1 << 18,
     ) -> None:
         """Map nothing yet.
 
         Args:
             limit_bytes: Most bytes that are given out at a time; beyond them memory is ordinary.
-            spare_bytes: About as many that nobody has are kept; the rest goes back to the system.
+            spare_bytes: No more that nobody has are kept; the rest goes back to the system.
+            n_spare: Nor more than so many times the largest that was taken, or expected, since all of it
+                went back to the system.
             least_bytes: Less than this is ordinary memory: the system's own allocator has touched pages at
                 hand for it, and a piece here takes whole pages.
         """
         self._limit_bytes = limit_bytes
-        self._spare_bytes = spare_bytes
+        self._most_spare_bytes = spare_bytes
+        self._n_spare = n_spare
+        self._largest_bytes = 0
         self._least_bytes = least_bytes
         self._arena: Arena | None = None
         self._is_refused = limit_bytes == 0
@@ -47,9 +56,14 @@ class TouchedMemory:
         """Give out writable memory of a size; its content is of no meaning."""
         arena = self._opened() if n_bytes >= self._least_bytes else None
         piece = None if arena is None else arena.take(n_bytes)
+        self.expect(n_bytes)
         if arena is not None and arena.idle_bytes > self._spare_bytes:
             arena.trim(limit_bytes=min(arena.idle_bytes - self._spare_bytes, _TRIM_BYTES))
         return fresh_memory(n_bytes) if piece is None else piece
+
+    def expect(self, n_bytes: int) -> None:
+        """Take note that so much is wanted at a time, in whatever pieces."""
+        self._largest_bytes = max(self._largest_bytes, n_bytes)
 
     def ahead(self, n_bytes: int) -> Prefault | None:
         """Have so many bytes at hand that were touched; at most the spare ones.
@@ -58,6 +72,7 @@ class TouchedMemory:
             What must be touched for it, on any thread; ``None`` if nothing need be, or nothing can.
         """
         arena = self._opened()
+        self.expect(n_bytes)
         n_lacking = 0 if arena is None else min(n_bytes, self._spare_bytes) - arena.idle_bytes
         if arena is None or n_lacking <= 0:
             return None
@@ -65,9 +80,20 @@ class TouchedMemory:
         return prefault if prefault.n_bytes else None
 
     @property
+    def largest_bytes(self) -> int:
+        """The most that was wanted at a time since all of it went back to the system."""
+        return self._largest_bytes
+
+    @property
     def idle_bytes(self) -> int:
         """Touched bytes that nobody has."""
         return 0 if self._arena is None else self._arena.idle_bytes
+
+    @property
+    def about_idle_bytes(self) -> int:
+        """The same, near enough, on any thread while the owner is at work."""
+        arena = self._arena
+        return 0 if arena is None else arena.about_idle_bytes
 
     def trim(self, *, limit_bytes: int | None = None) -> int:
         """Give what nobody has back to the system; return the bytes.
@@ -77,11 +103,20 @@ class TouchedMemory:
 
         Cost: as `Arena.trim`.
         """
-        return 0 if self._arena is None else self._arena.trim(limit_bytes=limit_bytes)
+        if self._arena is None:
+            return 0
+        n_bytes = self._arena.trim(limit_bytes=limit_bytes)
+        if not self._arena.idle_bytes:
+            self._largest_bytes = 0
+        return n_bytes
 
     def statistics(self) -> ArenaStatistics | None:
         """Tell how the arena is used; ``None`` if there is none yet."""
         return None if self._arena is None else self._arena.statistics()
+
+    @property
+    def _spare_bytes(self) -> int:
+        return min(self._most_spare_bytes, self._n_spare * self._largest_bytes)
 
     def _opened(self) -> Arena | None:
         if self._arena is None and not self._is_refused:

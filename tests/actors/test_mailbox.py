@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 
 import pytest
 import trio
@@ -201,3 +202,22 @@ def test_a_mailbox_says_when_it_is_full() -> None:
     assert mailbox.offer((CAST, "x", None))
     assert mailbox.is_full
     assert not mailbox.offer((CAST, "y", None))
+
+
+class State:
+    """Something large."""
+
+
+async def test_an_actor_that_waits_holds_on_to_no_message() -> None:
+    class Forgetful(Server[object, object, object]):
+        async def handle_info(self, message: object) -> Outcome:
+            return NoReply()
+
+    async with open_system() as system:
+        ref = await system.start(Forgetful)
+        state = State()
+        seen = weakref.ref(state)
+        ref.info_nowait(state)
+        del state
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen() is None

@@ -67,3 +67,24 @@ def test_a_copy_can_be_restored_elsewhere(context: FakeContext) -> None:
     kv = SequenceCells(context).capture(0)
     context.set_state(1, kv, n_cells=4)
     assert context.tokens_held(1) == context.tokens_held(0)
+
+
+def test_pages_of_a_copy_that_is_gone_are_kept_for_the_next_until_they_are_dropped(
+    fake_backend: FakeBackend,
+) -> None:
+    n = 1 << 15
+    model = fake_backend.load(Path("x.gguf"), ModelOptions(), lambda _fraction: True)
+    context = model.open_context(ContextOptions(n_seq=1, ctx_per_seq=n, n_batch=n))
+    context.decode(StepBatch(tokens=[5] * n, positions=range(n), seq_ids=[0] * n, outputs=[n - 1]))
+    cells = SequenceCells(context)
+    copy = cells.capture(0)
+    assert cells.scratch_bytes == 0
+    n_bytes = len(copy)
+    del copy
+    offered = cells.scratch_bytes
+    assert offered >= n_bytes
+    assert cells.drop_scratch(1 << 16) == 1 << 16
+    assert cells.drop_scratch(1 << 30) == offered - (1 << 16)
+    assert cells.scratch_bytes == 0
+    context.close()
+    model.close()

@@ -8,12 +8,14 @@ from typing import cast
 import numpy as np
 import trio
 from attrs import evolve
+from trio.testing import MockClock
 
 from actorllama.actors import Ref
 from actorllama.engine import CacheActor
 from actorllama.engine.cache_jobs import Bring
 from actorllama.engine.cache_messages import FindPrefix, GiveBack, OfferMemory
 from actorllama.engine.commands import RestoredState
+from actorllama.engine.idle_clock import IDLE_S
 from actorllama.engine.job_memory import JobMemory, MemoryLoan
 from actorllama.ids import TurnId
 from actorllama.kvcache import ArenaStatistics, Block, CacheOptions, PrefixHit, ReadJob, root_key
@@ -233,3 +235,45 @@ def test_a_state_is_put_together_at_once_where_its_pages_were_touched_before() -
     assert loan.touched_bytes == 2 * MIB + PAGE_BYTES
     assert bring.is_quick
     assert not evolve(bring, memory=MemoryLoan()).is_quick
+
+
+def test_when_nothing_comes_nothing_is_kept_for_it() -> None:
+    jobs = memory()
+    loan = jobs.lend_for_bringing(reads=True)
+    used, _gone, _state = loan.keep(MIB), loan.keep(2 * MIB), loan.join(4 * MIB)
+    del _gone, _state
+    jobs.take_back(loan)
+    jobs.rest()
+    assert not jobs.trim()
+    assert loan.touched_bytes == 0
+    facts = jobs.statistics()
+    assert facts is not None
+    assert facts.touched_bytes == len(used)
+
+
+def test_parts_that_were_read_are_kept_room_for_as_one_state() -> None:
+    jobs = memory()
+    loan = jobs.lend_for_bringing(reads=True)
+    pieces = [loan.keep(MIB) for _ in range(6)]
+    loan.join(4 * MIB)
+    jobs.take_back(loan)
+    del pieces
+    _next = jobs.lend_for_cutting().keep(MIB)
+    assert loan.payloads is not None
+    assert loan.payloads.idle_bytes == 4 * MIB
+
+
+async def test_after_a_pause_the_cache_keeps_only_what_is_saved(mock_clock: MockClock) -> None:
+    cache = CacheActor(OPTIONS, None)
+    async with open_desk(cache=cache) as desk:
+        kept = keep(range(3 * BLOCK + 5), n_block=BLOCK)
+        desk.cache.info_nowait(kept)
+        await wait_found(desk.cache, kept)
+        assert await desk.find((*kept.tokens, 7)) is not None
+        await settled(cache)
+        assert cache._job_memory.idle_bytes > 0
+        mock_clock.jump(IDLE_S)
+        while cache._job_memory.idle_bytes:
+            await trio.lowlevel.checkpoint()
+        assert pages_of(cache).touched_bytes == pages_of(cache).used_bytes == 3 * BLOCK * 16
+        assert await desk.find((*kept.tokens, 7)) is not None

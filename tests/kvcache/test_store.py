@@ -1,4 +1,6 @@
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 import attrs
@@ -223,3 +225,18 @@ def test_a_tally_adds_up_what_threads_counted() -> None:
         thread.join()
     tally.add("n")
     assert (tally["n"], tally["other"]) == (7, 0)
+
+
+@pytest.mark.parametrize("is_only_in_ram", [True, False])
+def test_what_was_refused_is_gone_at_once_and_waits_for_no_collection(*, is_only_in_ram: bool) -> None:
+    store = store_at(None, n_ram=0)
+    snapshot = snapshot_of()
+    seen = weakref.ref(snapshot)
+    gc.disable()
+    try:
+        with pytest.raises(TierFull):
+            (store.put_in_ram if is_only_in_ram else store.put_state)((snapshot,))
+        del snapshot
+        assert seen() is None
+    finally:
+        gc.enable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actorllama.kvcache import TouchedMemory
+from actorllama.kvcache.arena_prefault import PAGE_BYTES
 
 MIB = 1 << 20
 
@@ -40,3 +41,44 @@ def test_of_what_nobody_has_only_the_spare_part_is_kept() -> None:
     facts = memory.statistics()
     assert facts is not None
     assert facts.touched_bytes - facts.used_bytes <= MIB
+
+
+def test_no_more_is_kept_than_twice_the_largest_that_was_wanted() -> None:
+    memory = TouchedMemory(limit_bytes=32 * MIB)
+    states = [memory.take(n * MIB) for n in (1, 3, 2, 3, 3, 3, 3)]
+    assert memory.largest_bytes == 3 * MIB
+    del states
+    _held = memory.take(MIB)
+    assert memory.idle_bytes == 6 * MIB
+
+
+def test_what_is_taken_in_pieces_is_kept_as_the_whole_that_it_is() -> None:
+    memory = TouchedMemory(limit_bytes=32 * MIB, n_spare=1)
+    memory.expect(4 * MIB)
+    states = [memory.take(MIB) for _ in range(10)]
+    del states
+    _held = memory.take(MIB)
+    assert memory.idle_bytes == 4 * MIB
+
+
+def test_when_all_of_it_is_given_back_what_was_wanted_before_is_forgotten() -> None:
+    memory = TouchedMemory(limit_bytes=32 * MIB)
+    memory.take(8 * MIB)
+    assert memory.trim(limit_bytes=MIB) == MIB
+    assert memory.largest_bytes == 8 * MIB
+    assert memory.trim() == 7 * MIB
+    assert memory.largest_bytes == 0
+    states = [memory.take(MIB) for _ in range(6)]
+    del states
+    _held = memory.take(MIB)
+    assert memory.idle_bytes == 2 * MIB
+
+
+def test_another_thread_may_ask_what_is_idle_and_changes_nothing() -> None:
+    memory = TouchedMemory(limit_bytes=8 * MIB)
+    assert memory.about_idle_bytes == 0
+    piece, _held = memory.take(MIB + 1), memory.take(2 * MIB)
+    assert memory.about_idle_bytes == 0
+    del piece
+    assert memory.about_idle_bytes == MIB + PAGE_BYTES  # its owner has not heard of it yet
+    assert memory.about_idle_bytes == memory.idle_bytes == memory.about_idle_bytes

@@ -1,4 +1,4 @@
-"""Where llama.cpp's log lines go: into structlog, and to whoever collects errors on this thread."""
+"""Where llama.cpp's log lines go: into logging, and to whoever collects errors on this thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import threading
 from collections.abc import Generator
 
 import llama_cpp
-import structlog
 
 __all__ = ["LogRouter", "log_router"]
 
@@ -26,12 +25,9 @@ class LogRouter:
 
     def __init__(self) -> None:
         """Make the callback; ``install`` hands it to llama.cpp."""
-        # Through the standard library's levels, so that a program that configured nothing sees nothing.
-        self._log = structlog.wrap_logger(
-            logging.getLogger("actorllama.llama_cpp"),
-            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
-            wrapper_class=structlog.stdlib.BoundLogger,
-        )
+        # The standard library's own, so that a program that configured nothing sees nothing; structlog brings
+        # rich and asyncio along, 6 MB in every process.
+        self._log = logging.getLogger("actorllama.llama_cpp")
         self._local = threading.local()
         self._callback = llama_cpp.llama_log_callback(self._on_log)
         # Not even the end of the interpreter may free it: llama.cpp's own threads may outlive that.
@@ -82,9 +78,9 @@ class LogRouter:
             lines.append(line.strip())
         # Errors come back to the caller as typed errors; in the log they are detail.
         if name in ("warning", "error"):
-            self._log.info(line.strip(), level_there=name)
+            self._log.info(line.strip(), extra={"level_there": name})
         else:
-            self._log.debug(line.strip(), level_there=name)
+            self._log.debug(line.strip(), extra={"level_there": name})
 
 
 _made: list[LogRouter] = []  # at most one; see the class for why it is process-wide
