@@ -67,7 +67,8 @@ class BlockingBridge:
             if reader.turn_id is not None:
                 yield BlockingTurn(reader.turn_id, reader, inbox)
         finally:
-            self.portal.cancel(job)
+            if not job.is_ended:
+                self.portal.cancel(job)
             inbox.wait_until(lambda: job.is_ended)
         if job.error is not None:
             raise job.error

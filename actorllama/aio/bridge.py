@@ -73,7 +73,8 @@ class Bridge:
             if reader.turn_id is not None:
                 yield AsyncTurn(reader.turn_id, reader, inbox)
         finally:
-            self.portal.cancel(job)
+            if not job.is_ended:
+                self.portal.cancel(job)
             if not job.inbox.is_gone:  # else the loop was closed under the task, and nothing may wait
                 await wait_through(job)
         if job.error is not None:

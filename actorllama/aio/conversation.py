@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Unpack
 
@@ -58,8 +58,7 @@ class AsyncConversation:
         )
         return await self._bridge.call(say)
 
-    @asynccontextmanager
-    async def stream_say(
+    def stream_say(
         self,
         text: str,
         *,
@@ -68,7 +67,7 @@ class AsyncConversation:
         timeout_s: float | None = None,
         window: int | None = None,
         **sampling: Unpack[SamplingOptions],
-    ) -> AsyncGenerator[AsyncTurn, None]:
+    ) -> AbstractAsyncContextManager[AsyncTurn]:
         """Say something and read the reply while it comes; see `Conversation.stream_say`."""
         open_turn = partial(
             self._conversation.stream_say,
@@ -79,8 +78,7 @@ class AsyncConversation:
             window=window,
             **sampling,
         )
-        async with self._bridge.stream(open_turn) as turn:
-            yield turn
+        return self._bridge.stream(open_turn)
 
     async def regenerate(self, *, seed: int | None = None, timeout_s: float | None = None) -> TurnResult:
         """Tell the last reply again, differently; see `Conversation.regenerate`."""

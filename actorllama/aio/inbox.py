@@ -34,6 +34,8 @@ class Inbox(Protocol):
 class LoopInbox:
     """The inbox of one asyncio loop: however much comes at once, the loop is woken once.
 
+    Where trio is a guest of that loop, what it posts is done at once: it is on the thread that reads.
+
     Owner: the loop reads, any thread writes. Appending to a deque and taking from it are each one step of
     the interpreter, and the flag is cleared before the deque is emptied: what comes later wakes again.
     """
@@ -59,7 +61,10 @@ class LoopInbox:
             raise StateError(operation=operation, reason="another loop opened it", hint=_READ_THERE)
 
     def post(self, action: Action) -> None:
-        """Put an action, and wake the loop unless it was woken already."""
+        """Put an action, and wake the loop unless it was woken already; on the loop's own thread, do it."""
+        if not self._actions and self._is_here():
+            action()
+            return
         self._actions.append(action)
         if self._is_woken:
             return
@@ -68,6 +73,12 @@ class LoopInbox:
             self._loop.call_soon_threadsafe(self._drain)
         except RuntimeError:  # the loop was closed; who watches `is_gone` deals with that
             self._actions.clear()
+
+    def _is_here(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
     def _drain(self) -> None:
         self._is_woken = False

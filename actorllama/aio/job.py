@@ -30,7 +30,7 @@ class Job(Ending, Generic[T]):
         self.scope = trio.CancelScope()
         self.context = copy_context()
         """The caller's: who traces requests finds the caller's span in it."""
-        self._work = work
+        self._work: Callable[[], Awaitable[T]] | None = work
         self._values: list[T] = []
 
     @property
@@ -53,11 +53,13 @@ class Job(Ending, Generic[T]):
 
     async def run(self) -> None:
         """Do the work, and tell its end."""
+        work, self._work = self._work, None  # it may hold what holds this job: a circle for the collector
+        assert work is not None, "a job runs once"
         tell_end: Callable[[], None] = partial(self.fail, RuntimeClosed(reason="it was closed meanwhile"))
         try:
             with self.scope:
                 try:
-                    value = await self._work()
+                    value = await work()
                 except Exception as exc:  # noqa: BLE001 - it belongs to whoever waits on the other side
                     tell_end = partial(self.fail, exc)
                 else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Unpack
 
@@ -118,8 +118,7 @@ class AsyncModel:
         )
         return await self._bridge.call(resume)
 
-    @asynccontextmanager
-    async def stream(
+    def stream(
         self,
         prompt: str | Sequence[int] | None = None,
         *,
@@ -130,7 +129,7 @@ class AsyncModel:
         keep: bool = False,
         window: int | None = None,
         **sampling: Unpack[SamplingOptions],
-    ) -> AsyncGenerator[AsyncTurn, None]:
+    ) -> AbstractAsyncContextManager[AsyncTurn]:
         """Take a turn and read it while it runs; see `Model.stream`."""
         open_turn = partial(
             self._model.stream,
@@ -143,8 +142,7 @@ class AsyncModel:
             window=window,
             **sampling,
         )
-        async with self._bridge.stream(open_turn) as turn:
-            yield turn
+        return self._bridge.stream(open_turn)
 
     def conversation(
         self,

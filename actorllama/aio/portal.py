@@ -61,6 +61,7 @@ class Portal:
         self._jobs: dict[Ending, trio.CancelScope] = {}
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
+        self._host_id: int | None = None
 
     # -- the owner's -----------------------------------------------------------------------------
 
@@ -69,11 +70,17 @@ class Portal:
         self._thread = threading.Thread(target=self._main, name="actorllama-trio", daemon=False)
         self._thread.start()
 
-    def start_as_guest(self, run_sync_soon: Callable[[Callable[[], object]], object]) -> None:
-        """Run trio inside another loop instead, on its thread; ``run_sync_soon`` calls a function there."""
+    def start_as_guest(
+        self,
+        call_soon_threadsafe: Callable[[Callable[[], object]], object],
+        call_soon: Callable[[Callable[[], object]], object],
+    ) -> None:
+        """Run trio inside another loop instead, on its thread, which is this one; both call a thing there."""
+        self._host_id = threading.get_ident()
         trio.lowlevel.start_guest_run(
             self._run,
-            run_sync_soon_threadsafe=run_sync_soon,
+            run_sync_soon_threadsafe=call_soon_threadsafe,
+            run_sync_soon_not_threadsafe=call_soon,
             done_callback=self._end_as_guest,
             host_uses_signal_set_wakeup_fd=True,
         )
@@ -145,7 +152,12 @@ class Portal:
             )
 
     def _send(self, action: Callable[[], None]) -> None:
-        if self._token is not None:
+        if self._token is None:
+            return
+        if threading.get_ident() == self._host_id:  # a host may call what does not wait
+            if self._closed is None:
+                action()
+        else:
             with suppress(trio.RunFinishedError):  # its end tells, or has told, everybody
                 self._token.run_sync_soon(action)
 

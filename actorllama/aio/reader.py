@@ -18,10 +18,12 @@ __all__ = ["TurnReader"]
 class TurnReader:
     """Take a turn on the trio side and keep what it says until it is read, by the credit of its ``window``.
 
-    Credit goes back a quarter of a window at a time. A failure comes before text that was not read yet, as
-    on the trio side: nobody shall take the end of the text for the end of a failed turn.
+    Credit goes back when the next text comes, for the trio side is awake then; it is woken only where a
+    third of a window was read and nothing came. A failure comes before text that was not read yet, as on
+    the trio side: nobody shall take the end of the text for the end of a failed turn.
 
-    Owner: the thread that reads ``inbox``; `_take` is the trio task.
+    Owner: the thread that reads ``inbox``; `_take` and `_give_back` are the trio task's, with `_n_returned`,
+    which the reader only looks at, as the trio task does at `_n_read`.
     """
 
     def __init__(
@@ -35,8 +37,9 @@ class TurnReader:
         self._texts: list[str] = []
         self._n_unread = 0
         self._n_read = 0
+        self._n_returned = 0
         self._n_quantum = 1
-        self._give_back: Callable[[int], None] = _give_nothing
+        self._return: Callable[[int], None] = _return_nothing
         self.job: Job[TurnResult] = Job(self._take, inbox)
         portal.submit(self.job)  # last: the other thread may begin before this one goes on
 
@@ -64,24 +67,35 @@ class TurnReader:
         self._texts.clear()
         self._n_read += self._n_unread
         self._n_unread = 0
-        if self._n_read >= self._n_quantum and not self.job.is_ended:
-            n_tokens, self._n_read = self._n_read, 0
-            self._portal.run_soon(partial(self._give_back, n_tokens))
+        if self._n_read - self._n_returned >= self._n_quantum and not self.job.is_ended:
+            self._portal.run_soon(self._give_back)
         return piece
 
     async def _take(self) -> TurnResult:
         post = self.job.inbox.post
         async with self._open_turn() as turn:
-            give_back = turn.divert(lambda piece: post(partial(self._put, piece)))
-            post(partial(self._opened, turn.turn_id, max(1, turn.window // 4), give_back))
-            async for _piece in turn:
-                raise AssertionError("a diverted turn hands its text to the sink")
+            self._return = turn.divert(self._pass_on)
+            post(partial(self._opened, turn.turn_id, max(1, turn.window // 3)))
+            try:
+                async for _piece in turn:
+                    raise AssertionError("a diverted turn hands its text to the sink")
+            finally:
+                self._return = _return_nothing  # no circle for the collector
         return turn.result
 
-    def _opened(self, turn_id: int, n_quantum: int, give_back: Callable[[int], None]) -> None:
+    def _pass_on(self, piece: TextPiece) -> None:
+        self._give_back()
+        self.job.inbox.post(partial(self._put, piece))
+
+    def _give_back(self) -> None:
+        n_tokens = self._n_read - self._n_returned
+        if n_tokens:
+            self._n_returned += n_tokens
+            self._return(n_tokens)
+
+    def _opened(self, turn_id: int, n_quantum: int) -> None:
         self.turn_id = turn_id
         self._n_quantum = n_quantum
-        self._give_back = give_back
         self.job.tell()
 
     def _put(self, piece: TextPiece) -> None:
@@ -90,5 +104,5 @@ class TurnReader:
         self.job.tell()
 
 
-def _give_nothing(_n_tokens: int) -> None:
-    raise AssertionError("text comes after the turn was opened")
+def _return_nothing(_n_tokens: int) -> None:
+    """Give credit to nobody: the turn has ended."""

@@ -130,7 +130,7 @@ async def open_runtime(
     )
     portal = Portal(open_trio, LoopInbox(loop))
     if mode == "guest":
-        portal.start_as_guest(loop.call_soon_threadsafe)
+        portal.start_as_guest(loop.call_soon_threadsafe, loop.call_soon)
     else:
         portal.start()
     try:
