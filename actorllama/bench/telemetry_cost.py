@@ -14,13 +14,17 @@ from actorllama.bench.decode_turns import prompt_of
 from actorllama.bench.handlers import all_handlers
 from actorllama.bench.harness import CpuMeter, in_turns
 from actorllama.bench.telemetry_report import TelemetryReport
+from actorllama.bench.thread_meter import ThreadMeter
 from actorllama.runtime import Model
 from actorllama.telemetry import Bus
+from actorllama.telemetry.backlog import LATE_THREAD
 
 __all__ = ["run_telemetry_cost"]
 
-_N_TURNS_AT_A_TIME: Final = 256  # two seconds of a small model: long beside attaching, short beside a drift
-
+# Less than a second of a small model: short beside a drift of the machine, long beside the part of a second by
+# which handlers are late. Ten thousand turns are 157 pairs of neighbours: their median is certain enough.
+_N_TURNS_AT_A_TIME: Final = 64
+_N_PORTIONS_A_LINE: Final = 16
 _TURN_TOKENS: Final = 64  # at most: short turns, because handlers cost by the turn and not by the token
 _NEVER: Final = -1000.0  # added to a logit
 
@@ -49,14 +53,14 @@ async def run_telemetry_cost(
     """
     n_each = -(-min(_N_TURNS_AT_A_TIME, options.n_turns) // options.n_seq)
     n_portions = max(2, -(-options.n_turns // (n_each * options.n_seq)))
-    told_cpu, bare_cpu = CpuMeter(), CpuMeter()
+    told_cpu, bare_cpu, late = CpuMeter(), CpuMeter(), ThreadMeter(LATE_THREAD)
     handlers: tuple[str, ...] = ()
 
     async def told(number: int) -> _Portion:
         nonlocal handlers
-        with all_handlers(bus) as handlers:
+        with all_handlers(bus) as handlers, (late if number >= 0 else ThreadMeter(LATE_THREAD)).measuring():
             portion = await _portion(options, model, bus, n_each, _meter(told_cpu, number), number)
-        if number >= 0 and number % 8 == 0:
+        if number >= 0 and number % _N_PORTIONS_A_LINE == 0:
             on_progress(f"telemetry: {number * portion.n_turns} of {n_portions * portion.n_turns} turns")
         return portion
 
@@ -71,6 +75,7 @@ async def run_telemetry_cost(
         told_tokens_per_s=tuple(portion.tokens_per_s for portion in with_all),
         bare_tokens_per_s=tuple(portion.tokens_per_s for portion in without),
         cpu_s_per_turn=(told_cpu.cpu_s - bare_cpu.cpu_s) / n_turns,
+        late_cpu_s_per_turn=None if late.cpu_s is None else late.cpu_s / n_turns,
     )
 
 

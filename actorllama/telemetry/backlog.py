@@ -10,9 +10,12 @@ from collections.abc import Callable, Sequence
 from queue import Queue
 from typing import Final, Generic, TypeVar
 
-__all__ = ["Backlog"]
+__all__ = ["LATE_THREAD", "Backlog"]
 
 T = TypeVar("T")
+
+LATE_THREAD: Final = "actorllama-telemetry"
+"""Name of the thread."""
 
 _N_AT_A_TIME: Final = 32  # facts of five turns: half a millisecond, shorter than most steps of an engine
 _PAUSE_S: Final = 0.001
@@ -96,7 +99,7 @@ class Backlog(Queue[T], Generic[T]):
     # -- the thread --------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="actorllama-telemetry", daemon=True)
+        thread = threading.Thread(target=self._run, name=LATE_THREAD, daemon=True)
         try:
             thread.start()
         except (
