@@ -21,8 +21,8 @@ from actorllama.telemetry.backlog import LATE_THREAD
 
 __all__ = ["run_telemetry_cost"]
 
-# Less than a second of a small model: short beside a drift of the machine, long beside the part of a second by
-# which handlers are late. Ten thousand turns are 157 pairs of neighbours: their median is certain enough.
+# Less than a second of a small model: short beside a drift of the machine, long beside the part of a second
+# by which handlers are late. Ten thousand turns are 157 pairs of neighbours: their median is certain enough.
 _N_TURNS_AT_A_TIME: Final = 64
 _N_PORTIONS_A_LINE: Final = 16
 _TURN_TOKENS: Final = 64  # at most: short turns, because handlers cost by the turn and not by the token
