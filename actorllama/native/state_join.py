@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 
 from actorllama.native.state_part import PartSection, StatePart, header_at, read_part, refusal
 from actorllama.native.state_parts import Allocate, fresh_memory
@@ -53,15 +53,14 @@ def join_state(
         runs = ((block,) for block in blocks)
     tail = None if boundary is None else read_part(boundary)
     joint: _Joint | None = None
-    head, header = None, b""
+    kind: _BlockKind | None = None
     for run in runs:
-        if joint is None:
-            head = _first_block(run[0])
-            header = head.header()
-            _check_blocks(run, head, header, n_before=0)
-            joint = _Joint(head, tail, n_blocks=n_blocks, n_stream=n_stream, allocate=allocate)
+        if joint is None or kind is None:
+            kind = _BlockKind.of(run[0])
+            kind.check(run, n_before=0)
+            joint = _Joint(kind.head, tail, n_blocks=n_blocks, n_stream=n_stream, allocate=allocate)
         else:
-            _check_blocks(run, head, header, n_before=joint.n_placed)
+            kind.check(run, n_before=joint.n_placed)
         joint.place(run)
     if joint is None and n_blocks == 0:
         joint = _Joint(None, tail, n_blocks=0, n_stream=n_stream, allocate=allocate)
@@ -70,6 +69,31 @@ def join_state(
     if boundary is not None:
         joint.end_with(boundary)
     return joint.state
+
+
+@frozen(kw_only=True)
+class _BlockKind:
+    """What all blocks of a state have in common."""
+
+    head: StatePart
+    header: bytes
+    n_bytes: int
+
+    @classmethod
+    def of(cls, first: memoryview) -> _BlockKind:
+        """Read the first block's header."""
+        head = read_part(first)
+        if head.is_boundary or head.first != 0:
+            raise refusal("is in the place of the first block")
+        return cls(head=head, header=head.header(), n_bytes=head.n_bytes)
+
+    def check(self, blocks: Sequence[memoryview], *, n_before: int) -> None:
+        """Make sure that these are the next blocks."""
+        n_header, n_tokens = len(self.header), self.head.n_tokens
+        for index, block in enumerate(blocks, start=n_before):
+            is_like_it = len(block) == self.n_bytes
+            if not is_like_it or bytes(block[:n_header]) != header_at(self.header, index * n_tokens):
+                raise refusal(f"is in the place of block {index}")
 
 
 class _Joint:
@@ -141,24 +165,6 @@ def _forms(head: StatePart | None, tail: StatePart | None, n_blocks: int) -> tup
     if forms[0].kind != "attention":
         return forms
     return (evolve(forms[0], n_cells=tail.end), *forms[1:])
-
-
-def _first_block(block: memoryview) -> StatePart:
-    head = read_part(block)
-    if head.is_boundary or head.first != 0:
-        raise refusal("is in the place of the first block")
-    return head
-
-
-def _check_blocks(
-    blocks: Sequence[memoryview], head: StatePart | None, header: bytes, *, n_before: int
-) -> None:
-    """Make sure that these are the next blocks of the kind of the first."""
-    assert head is not None
-    n_bytes = head.n_bytes
-    for index, block in enumerate(blocks, start=n_before):
-        if len(block) != n_bytes or bytes(block[: len(header)]) != header_at(header, index * head.n_tokens):
-            raise refusal(f"is in the place of block {index}")
 
 
 def _check_boundary(tail: StatePart, head: StatePart | None, *, n_blocks: int) -> None:
