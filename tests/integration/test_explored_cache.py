@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 import trio
 
-from actorllama import Config, Model, Runtime, TurnResult, open_runtime
+from actorllama import Config, Model, Runtime, TurnResult
 from actorllama.engine import EngineOptions
 from actorllama.engine import context_cells as cells_module
 from actorllama.errors import EngineError, ModelNotLoaded, ModelUnavailable, TurnCancelled
@@ -19,7 +18,7 @@ from actorllama.testing import Strategy, dfs, explore, pct, random
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
 from actorllama.testing.fake_oracle import expected_turn
-from actorllama.testing.inline_host import InlineHost, run_inline
+from tests.integration.explored_rig import Scenario, open_tree
 
 pytestmark = pytest.mark.slow
 
@@ -31,21 +30,9 @@ STRATEGIES: dict[str, Strategy] = {
 CTX = 64
 N_BLOCK = 4
 TEXT = "you are a fake, but kind"
-SYSTEM = (256, *TEXT.encode())  # a text is tokenized in the calling task, ids are not
+SYSTEM = (256, *TEXT.encode())
 CONFIG = Config(engine=EngineOptions(n_reuse=4, n_mixed=8), cache=CacheOptions(block_tokens=N_BLOCK))
-Scenario = Callable[[Runtime, Model, FakeBackend], Awaitable[None]]
 GONE = (ModelUnavailable, TurnCancelled, ModelNotLoaded)
-
-
-@asynccontextmanager
-async def open_tree(backend: FakeBackend) -> AsyncGenerator[Runtime, None]:
-    """Open a runtime whose host steps in a task, and insist that it gives everything back."""
-    async with (
-        trio.open_nursery() as nursery,
-        open_runtime(CONFIG, backend=backend, make_host=lambda: InlineHost(nursery), runner=run_inline) as rt,
-    ):
-        yield rt
-    backend.ledger.check()
 
 
 def run(scenario: Scenario, strategy: Strategy, *, n_seq: int = 2) -> None:
@@ -53,7 +40,7 @@ def run(scenario: Scenario, strategy: Strategy, *, n_seq: int = 2) -> None:
 
     async def main() -> None:
         backend = FakeBackend(FakeLanguage(end_one_in=0))
-        async with open_tree(backend) as rt:
+        async with open_tree(backend, CONFIG) as rt:
             model = await rt.load("fake", "x.gguf", n_seq=n_seq, ctx_per_seq=CTX, n_batch=8)
             await scenario(rt, model, backend)
 

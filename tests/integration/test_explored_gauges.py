@@ -8,13 +8,13 @@ from contextlib import suppress
 import pytest
 import trio
 
-from actorllama import Model, Runtime, open_runtime
+from actorllama import Model, Runtime
 from actorllama.errors import ActorLlamaError, ModelUnavailable
 from actorllama.runtime.names import model_name
 from actorllama.testing import Strategy, dfs, explore, pct, random
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
-from actorllama.testing.inline_host import InlineHost, run_inline
+from tests.integration.explored_rig import open_tree, strategy_fixture
 
 pytestmark = pytest.mark.slow
 
@@ -32,13 +32,9 @@ def run(scenario: Callable[[Runtime, Model], Awaitable[None]], strategy: Strateg
     async def main() -> None:
         opened.clear()
         backend = FakeBackend(FakeLanguage(end_one_in=0))
-        async with (
-            trio.open_nursery() as nursery,
-            open_runtime(backend=backend, make_host=lambda: InlineHost(nursery), runner=run_inline) as rt,
-        ):
+        async with open_tree(backend) as rt:
             opened.append(rt)
             await scenario(rt, await rt.load("fake", "x.gguf", n_seq=1, ctx_per_seq=32))
-        backend.ledger.check()
 
     def look() -> None:
         for rt in opened:
@@ -54,10 +50,7 @@ def run(scenario: Callable[[Runtime, Model], Awaitable[None]], strategy: Strateg
     explore(main, strategy=strategy, invariant=look, max_ticks=20_000)
 
 
-@pytest.fixture(params=STRATEGIES)
-def strategy(request: pytest.FixtureRequest) -> Strategy:
-    """Give one strategy after the other."""
-    return STRATEGIES[str(request.param)]
+strategy = strategy_fixture(STRATEGIES)
 
 
 async def take(model: Model) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 import trio
 
-from actorllama import Model, Runtime, open_runtime
-from actorllama.actors import Ref
+from actorllama import Model, Runtime
 from actorllama.engine.memory_messages import LeaveMemory, Park, Parked, PressureOver
-from actorllama.errors import ActorExited, EngineError, ModelNotLoaded, ModelUnavailable, TurnCancelled
+from actorllama.errors import ActorExited, ModelNotLoaded, ModelUnavailable, TurnCancelled
 from actorllama.runtime.names import model_name
-from actorllama.testing import Strategy, dfs, explore, pct, random
+from actorllama.testing import Strategy, dfs, pct, random
 from actorllama.testing.fake_backend import FakeBackend
-from actorllama.testing.fake_language import FakeLanguage
-from actorllama.testing.inline_host import InlineHost, run_inline
+from tests.integration.explored_rig import actor_of, run, strategy_fixture, take
 
 pytestmark = pytest.mark.slow
 
@@ -25,47 +22,7 @@ STRATEGIES: dict[str, Strategy] = {
     "pct": pct(n_runs=60),
     "dfs": dfs(bound=1, max_runs=120),
 }
-Scenario = Callable[[Runtime, Model, FakeBackend], Awaitable[None]]
-
-
-@asynccontextmanager
-async def open_tree(backend: FakeBackend) -> AsyncGenerator[Runtime, None]:
-    async with (
-        trio.open_nursery() as nursery,
-        open_runtime(backend=backend, make_host=lambda: InlineHost(nursery), runner=run_inline) as rt,
-    ):
-        yield rt
-    backend.ledger.check()
-
-
-def run(scenario: Scenario, strategy: Strategy) -> None:
-    async def main() -> None:
-        backend = FakeBackend(FakeLanguage(end_one_in=0))
-        async with open_tree(backend) as rt:
-            model = await rt.load("fake", "x.gguf", n_seq=2, ctx_per_seq=32)
-            await scenario(rt, model, backend)
-
-    explore(main, strategy=strategy, max_ticks=20_000)
-
-
-@pytest.fixture(params=STRATEGIES)
-def strategy(request: pytest.FixtureRequest) -> Strategy:
-    return STRATEGIES[str(request.param)]
-
-
-def actor_of(rt: Runtime) -> Ref:
-    ref = rt.system.whereis(model_name("fake"))
-    assert ref is not None
-    return ref
-
-
-async def take(model: Model, *expected: type[EngineError]) -> None:
-    """Take a turn that may end in one of these errors."""
-    try:
-        result = await model.complete("hello", max_tokens=3, temperature=0.0)
-        assert len(result.tokens) == 3
-    except expected:
-        pass
+strategy = strategy_fixture(STRATEGIES)
 
 
 async def park(rt: Runtime, parked: list[Parked | None]) -> None:
@@ -89,7 +46,7 @@ def test_a_turn_may_come_at_any_moment_of_parking(strategy: Strategy) -> None:
         assert len(parked) == 2
         assert backend.ledger.n_opened("context") == 1 + sum(outcome is not None for outcome in parked)
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=2)
 
 
 def test_an_unload_may_meet_parking_and_coming_back(strategy: Strategy) -> None:
@@ -102,7 +59,7 @@ def test_an_unload_may_meet_parking_and_coming_back(strategy: Strategy) -> None:
             await rt.unload("fake", grace_s=0)
             assert backend.ledger.n_open("context") == backend.ledger.n_open("model") == 0
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=2)
 
 
 def test_a_kill_may_come_while_a_context_is_put_aside(strategy: Strategy) -> None:
@@ -117,7 +74,7 @@ def test_a_kill_may_come_while_a_context_is_put_aside(strategy: Strategy) -> Non
         await take(model)
         assert backend.faults.n_loads == 2
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=2)
 
 
 def test_a_model_that_is_to_leave_finishes_its_turn_or_says_why_it_takes_none(strategy: Strategy) -> None:
@@ -130,7 +87,7 @@ def test_a_model_that_is_to_leave_finishes_its_turn_or_says_why_it_takes_none(st
             nursery.start_soon(take, model, ModelUnavailable, ModelNotLoaded)
             nursery.start_soon(leave)
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=2)
 
 
 def test_relief_may_come_at_any_moment(strategy: Strategy) -> None:
@@ -142,4 +99,4 @@ def test_relief_may_come_at_any_moment(strategy: Strategy) -> None:
             actor_of(rt).info_nowait(PressureOver())
         assert (await model.status()).n_seq == 2
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=2)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
 import trio
 
-from actorllama import Model, Runtime, open_runtime
+from actorllama import Model, Runtime
 from actorllama.engine.memory_messages import LeaveMemory
 from actorllama.errors import (
-    EngineError,
     ModelAlreadyLoaded,
     ModelLoadError,
     ModelNotLoaded,
     ModelUnavailable,
     TurnCancelled,
 )
-from actorllama.runtime.names import model_name
 from actorllama.testing import Strategy, dfs, explore, pct, random
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
-from actorllama.testing.inline_host import InlineHost, run_inline
+from tests.integration.explored_rig import actor_of, open_tree, run, strategy_fixture, take
 
 pytestmark = pytest.mark.slow
 
@@ -32,45 +28,7 @@ STRATEGIES: dict[str, Strategy] = {
     "pct": pct(n_runs=60),
     "dfs": dfs(bound=1, max_runs=150),
 }
-Scenario = Callable[[Runtime, Model, FakeBackend], Awaitable[None]]
-
-
-@asynccontextmanager
-async def open_tree(backend: FakeBackend) -> AsyncGenerator[Runtime, None]:
-    """Open a runtime whose host steps in a task, and insist that it gives everything back."""
-    async with (
-        trio.open_nursery() as nursery,
-        open_runtime(backend=backend, make_host=lambda: InlineHost(nursery), runner=run_inline) as rt,
-    ):
-        yield rt
-    backend.ledger.check()
-
-
-def run(scenario: Scenario, strategy: Strategy) -> None:
-    """Explore a scenario on a loaded model with one sequence."""
-
-    async def main() -> None:
-        backend = FakeBackend(FakeLanguage(end_one_in=0))
-        async with open_tree(backend) as rt:
-            model = await rt.load("fake", "x.gguf", n_seq=1, ctx_per_seq=32)
-            await scenario(rt, model, backend)
-
-    explore(main, strategy=strategy, max_ticks=20_000)
-
-
-@pytest.fixture(params=STRATEGIES)
-def strategy(request: pytest.FixtureRequest) -> Strategy:
-    """Give one strategy after the other."""
-    return STRATEGIES[str(request.param)]
-
-
-async def take(model: Model, *expected: type[EngineError], n: int = 3) -> None:
-    """Take a turn that may end in one of these errors."""
-    try:
-        result = await model.complete("hello", max_tokens=n, temperature=0.0)
-        assert len(result.tokens) == n
-    except expected:
-        pass
+strategy = strategy_fixture(STRATEGIES)
 
 
 async def assert_all_free(model: Model) -> None:
@@ -98,7 +56,7 @@ def test_a_cancel_may_meet_the_end_of_its_turn(strategy: Strategy) -> None:
         await assert_all_free(model)
         await take(model)
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=1)
 
 
 def test_an_unload_may_meet_a_turn_at_any_moment(strategy: Strategy) -> None:
@@ -109,7 +67,7 @@ def test_an_unload_may_meet_a_turn_at_any_moment(strategy: Strategy) -> None:
             await rt.unload("fake", grace_s=0)
             assert backend.ledger.n_open("context") == 0
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=1)
 
 
 def test_a_kill_may_come_at_any_moment_and_the_next_turn_works(strategy: Strategy) -> None:
@@ -118,13 +76,11 @@ def test_a_kill_may_come_at_any_moment_and_the_next_turn_works(strategy: Strateg
             for _ in range(2):
                 nursery.start_soon(take, model, ModelUnavailable)
             await trio.lowlevel.checkpoint()
-            ref = rt.system.whereis(model_name("fake"))
-            assert ref is not None
-            rt.system.kill(ref, why="test")
+            rt.system.kill(actor_of(rt), why="test")
         await take(model)
         assert backend.faults.n_loads == 2
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=1)
 
 
 def test_two_loads_of_one_name_and_an_unload_do_not_confuse_each_other(strategy: Strategy) -> None:
@@ -152,20 +108,19 @@ def test_two_loads_of_one_name_and_an_unload_do_not_confuse_each_other(strategy:
         if outcomes.count("loaded") == 1 and "unloaded" not in outcomes:
             await take(rt.model("second"))
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=1)
 
 
 def test_whoever_hears_of_the_end_of_a_model_may_load_another_under_its_name(strategy: Strategy) -> None:
     async def scenario(rt: Runtime, _model: Model, _backend: FakeBackend) -> None:
-        ref = rt.system.whereis(model_name("fake"))
-        assert ref is not None
+        ref = actor_of(rt)
         ended = rt.system.monitor(ref)
         assert await ref.call(LeaveMemory(reason="test"))
         await ended.wait()
         again = await rt.load("fake", "x.gguf", n_seq=1, ctx_per_seq=32)
         await take(again)
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=1)
 
 
 def test_a_reader_may_leave_a_stream_at_any_moment(strategy: Strategy) -> None:
@@ -184,7 +139,7 @@ def test_a_reader_may_leave_a_stream_at_any_moment(strategy: Strategy) -> None:
                 nursery.start_soon(read, n_pieces)
         await assert_all_free(model)
 
-    run(scenario, strategy)
+    run(scenario, strategy, n_seq=1)
 
 
 def test_a_runtime_may_close_while_its_models_are_used(strategy: Strategy) -> None:
