@@ -65,6 +65,23 @@ def test_the_first_token_is_told_at_once_and_the_next_ones_together() -> None:
         told.loop.close()
 
 
+def test_with_many_turns_reports_come_less_often() -> None:
+    with open_loop(FakeBackend(ENDLESS), n_seq=16) as rig:
+        told = Told(rig)
+        for turn_id in range(16):
+            told.start(turn_id, max_tokens=50, credit=50)
+        told.step(10)
+        n_reports = len(told.reports)  # of first tokens, which do not wait
+        for wait_s in (10.0, 9.0):
+            told.now_s += wait_s
+            told.step()
+        assert len(told.reports) == n_reports
+        told.now_s += 1.0
+        told.step()
+        assert len(told.reports) == n_reports + 1
+        told.loop.close()
+
+
 def test_an_end_is_told_at_once_with_all_the_text_before_it() -> None:
     with open_loop(FakeBackend(ENDLESS)) as rig:
         told = Told(rig)
