@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TypeVar
 
 from actorllama.aio.blocking_turn import BlockingTurn
 from actorllama.aio.inbox import QueueInbox
 from actorllama.aio.job import Job
 from actorllama.aio.portal import Portal
-from actorllama.aio.reader import TurnReader
-from actorllama.runtime import Turn
+from actorllama.aio.reader import TellTurn, TurnReader
 
 __all__ = ["BlockingBridge"]
 
@@ -55,12 +54,10 @@ class BlockingBridge:
         return job.result()
 
     @contextmanager
-    def stream(
-        self, open_turn: Callable[[], AbstractAsyncContextManager[Turn]]
-    ) -> Generator[BlockingTurn, None, None]:
+    def stream(self, tell: TellTurn) -> Generator[BlockingTurn, None, None]:
         """Take a turn and read it here; leaving the block cancels what is left of it."""
         inbox = QueueInbox()
-        reader = TurnReader(self.portal, inbox, open_turn)
+        reader = TurnReader(self.portal, inbox, tell)
         job = reader.job
         try:
             inbox.wait_until(lambda: reader.is_opened)

@@ -9,6 +9,7 @@ from typing import Unpack
 
 from actorllama.aio.blocking_bridge import BlockingBridge
 from actorllama.aio.blocking_turn import BlockingTurn
+from actorllama.aio.reader import telling
 from actorllama.engine import Message, TurnResult
 from actorllama.runtime import Conversation, SamplingOptions
 
@@ -79,7 +80,7 @@ class BlockingConversation:
             window=window,
             **sampling,
         )
-        with self._bridge.stream(open_turn) as turn:
+        with self._bridge.stream(telling(open_turn)) as turn:
             yield turn
 
     def regenerate(self, *, seed: int | None = None, timeout_s: float | None = None) -> TurnResult:

@@ -132,9 +132,9 @@ class BlockingModel:
         **sampling: Unpack[SamplingOptions],
     ) -> Generator[BlockingTurn, None, None]:
         """Take a turn and read it while it runs; see `Model.stream`."""
-        open_turn = partial(
-            self._model.stream,
-            prompt,
+        tell = partial(
+            self._model.tell,
+            prompt=prompt,
             messages=messages,
             max_tokens=max_tokens,
             stop=stop,
@@ -143,7 +143,7 @@ class BlockingModel:
             window=window,
             **sampling,
         )
-        with self._bridge.stream(open_turn) as turn:
+        with self._bridge.stream(tell) as turn:
             yield turn
 
     def conversation(

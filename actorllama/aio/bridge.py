@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from actorllama.aio.inbox import LoopInbox
 from actorllama.aio.job import Job
 from actorllama.aio.portal import Portal
-from actorllama.aio.reader import TurnReader
+from actorllama.aio.reader import TellTurn, TurnReader
 from actorllama.aio.turn import AsyncTurn
 from actorllama.aio.waiting import running_loop, wait_through, wait_until
-from actorllama.runtime import Turn
 
 __all__ = ["Bridge"]
 
@@ -61,12 +60,10 @@ class Bridge:
         return job.result()
 
     @asynccontextmanager
-    async def stream(
-        self, open_turn: Callable[[], AbstractAsyncContextManager[Turn]]
-    ) -> AsyncGenerator[AsyncTurn, None]:
+    async def stream(self, tell: TellTurn) -> AsyncGenerator[AsyncTurn, None]:
         """Take a turn and read it here; leaving the block cancels what is left of it."""
         inbox = self._inbox()
-        reader = TurnReader(self.portal, inbox, open_turn)
+        reader = TurnReader(self.portal, inbox, tell)
         job = reader.job
         try:
             await wait_until(job, lambda: reader.is_opened)

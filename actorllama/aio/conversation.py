@@ -8,6 +8,7 @@ from functools import partial
 from typing import Unpack
 
 from actorllama.aio.bridge import Bridge
+from actorllama.aio.reader import telling
 from actorllama.aio.turn import AsyncTurn
 from actorllama.engine import Message, TurnResult
 from actorllama.runtime import Conversation, SamplingOptions
@@ -78,7 +79,7 @@ class AsyncConversation:
             window=window,
             **sampling,
         )
-        return self._bridge.stream(open_turn)
+        return self._bridge.stream(telling(open_turn))
 
     async def regenerate(self, *, seed: int | None = None, timeout_s: float | None = None) -> TurnResult:
         """Tell the last reply again, differently; see `Conversation.regenerate`."""

@@ -131,9 +131,9 @@ class AsyncModel:
         **sampling: Unpack[SamplingOptions],
     ) -> AbstractAsyncContextManager[AsyncTurn]:
         """Take a turn and read it while it runs; see `Model.stream`."""
-        open_turn = partial(
-            self._model.stream,
-            prompt,
+        tell = partial(
+            self._model.tell,
+            prompt=prompt,
             messages=messages,
             max_tokens=max_tokens,
             stop=stop,
@@ -142,7 +142,7 @@ class AsyncModel:
             window=window,
             **sampling,
         )
-        return self._bridge.stream(open_turn)
+        return self._bridge.stream(tell)
 
     def conversation(
         self,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from typing import TypeAlias
 
 from actorllama.aio.inbox import Inbox
 from actorllama.aio.job import Job
@@ -12,7 +13,10 @@ from actorllama.aio.portal import Portal
 from actorllama.engine import TextPiece, TurnResult
 from actorllama.runtime import Turn
 
-__all__ = ["TurnReader"]
+__all__ = ["TellTurn", "TurnReader", "telling"]
+
+TellTurn: TypeAlias = Callable[[Callable[[Turn], None]], Awaitable[TurnResult]]
+"""Takes a turn on the trio side; what it is given is called with the turn first, and diverts the text."""
 
 
 class TurnReader:
@@ -22,18 +26,16 @@ class TurnReader:
     third of a window was read and nothing came. A failure comes before text that was not read yet, as on
     the trio side: nobody shall take the end of the text for the end of a failed turn.
 
-    Owner: the thread that reads ``inbox``; `_take` and `_give_back` are the trio task's, with `_n_returned`,
-    which the reader only looks at, as the trio task does at `_n_read`.
+    Owner: the thread that reads ``inbox``; `_take`, `_begin`, `_pass_on` and `_give_back` are the trio
+    task's, with `_n_returned`, which the reader only looks at, as the trio task does at `_n_read`.
     """
 
-    def __init__(
-        self, portal: Portal, inbox: Inbox, open_turn: Callable[[], AbstractAsyncContextManager[Turn]]
-    ) -> None:
+    def __init__(self, portal: Portal, inbox: Inbox, tell: TellTurn) -> None:
         """Start the turn."""
         self.turn_id: int | None = None
         """Known once the turn was opened."""
         self._portal = portal
-        self._open_turn = open_turn
+        self._tell = tell
         self._texts: list[str] = []
         self._n_unread = 0
         self._n_read = 0
@@ -72,16 +74,14 @@ class TurnReader:
         return piece
 
     async def _take(self) -> TurnResult:
-        post = self.job.inbox.post
-        async with self._open_turn() as turn:
-            self._return = turn.divert(self._pass_on)
-            post(partial(self._opened, turn.turn_id, max(1, turn.window // 3)))
-            try:
-                async for _piece in turn:
-                    raise AssertionError("a diverted turn hands its text to the sink")
-            finally:
-                self._return = _return_nothing  # no circle for the collector
-        return turn.result
+        try:
+            return await self._tell(self._begin)
+        finally:
+            self._return = _return_nothing  # no circle for the collector
+
+    def _begin(self, turn: Turn) -> None:
+        self._return = turn.divert(self._pass_on)
+        self.job.inbox.post(partial(self._opened, turn.turn_id, max(1, turn.window // 3)))
 
     def _pass_on(self, piece: TextPiece) -> None:
         self._give_back()
@@ -102,6 +102,19 @@ class TurnReader:
         self._texts.append(piece.text)
         self._n_unread += piece.n_tokens
         self.job.tell()
+
+
+def telling(open_turn: Callable[[], AbstractAsyncContextManager[Turn]]) -> TellTurn:
+    """Make it of a turn that can only be opened."""
+
+    async def tell(begin: Callable[[Turn], None]) -> TurnResult:
+        async with open_turn() as turn:
+            begin(turn)
+            async for _piece in turn:
+                raise AssertionError("a diverted turn hands its text to the sink")
+        return turn.result
+
+    return tell
 
 
 def _return_nothing(_n_tokens: int) -> None:

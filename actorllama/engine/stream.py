@@ -88,6 +88,7 @@ class TurnStream:
     def close(self) -> None:
         """Say that nothing more comes; what is buffered can still be read."""
         self._is_closed = True
+        self._sink = None  # what it belongs to may hold this stream: a circle for the collector
         if self._reader is not None:
             reader, self._reader = self._reader, None
             trio.lowlevel.reschedule(reader)

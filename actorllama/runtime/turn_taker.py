@@ -75,10 +75,7 @@ class TurnTaker:
     ) -> AsyncGenerator[Turn, None]:
         """Take a turn and read it; errors as of ``take``, typed as they are and not in groups."""
         limit_s = _checked_timeout(timeout_s)
-        window = self.info.stream_window if window is None else window
-        check_number("window", window, low=2, high=_MAX_WINDOW, integer=True)
-        turn_id = self.next_turn_id()
-        stream = TurnStream(window=window)
+        turn_id, stream = self._open(window)
         turn = Turn(turn_id, stream)
         failure: Exception | None = None
         body_failure: Exception | None = None
@@ -105,6 +102,27 @@ class TurnTaker:
             raise body_failure
         if failure is not None:
             raise failure
+
+    async def tell(
+        self,
+        request: TurnRequest,
+        timeout_s: float | None,
+        window: int | None,
+        begin: Callable[[Turn], None],
+    ) -> TurnResult:
+        """Take a turn whose text goes where ``begin`` diverts it; errors as of ``take``."""
+        limit_s = _checked_timeout(timeout_s)
+        turn_id, stream = self._open(window)
+        begin(Turn(turn_id, stream))
+        try:
+            return await self._take(turn_id, request, stream, limit_s)
+        finally:
+            stream.close()
+
+    def _open(self, window: int | None) -> tuple[TurnId, TurnStream]:
+        window = self.info.stream_window if window is None else window
+        check_number("window", window, low=2, high=_MAX_WINDOW, integer=True)
+        return self.next_turn_id(), TurnStream(window=window)
 
     async def _take(
         self, turn_id: TurnId, request: TurnRequest, stream: TurnStream | None, timeout_s: float

@@ -15,6 +15,7 @@ from tests.aio.aio_rig import open_model, run
 # What lives on the trio side and is of no use elsewhere.
 TRIO_ONLY = {
     "Runtime": {"backend", "host", "system"},
+    "Model": {"tell"},
     "Turn": {"divert", "finish", "window"},
 }
 PAIRS = [

@@ -14,7 +14,7 @@ import trio.testing
 from actorllama.aio.inbox import QueueInbox
 from actorllama.aio.job import Job
 from actorllama.aio.portal import Portal
-from actorllama.aio.reader import TurnReader
+from actorllama.aio.reader import TurnReader, telling
 from actorllama.engine import TextPiece, TurnStream
 from actorllama.runtime import Turn
 from actorllama.testing.fake_backend import FakeBackend
@@ -49,7 +49,7 @@ async def read(*sizes: int) -> tuple[list[TextPiece], int, int]:
 
     door = Door()
     inbox = QueueInbox()
-    reader = TurnReader(cast("Portal", door), inbox, open_turn)
+    reader = TurnReader(cast("Portal", door), inbox, telling(open_turn))
     pieces: list[TextPiece] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(reader.job.run)
