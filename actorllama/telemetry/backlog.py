@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import Queue
 from typing import Final, Generic, TypeVar
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 LATE_THREAD: Final = "actorllama-telemetry"
 """Name of the thread."""
 
-_N_AT_A_TIME: Final = 32  # facts of five turns: half a millisecond, shorter than most steps of an engine
+_SLICE_S: Final = 0.0005  # worked at a time: shorter than most steps of an engine
 _PAUSE_S: Final = 0.001
 _EXIT_TIMEOUT_S: Final = 2.0
 
@@ -27,9 +27,10 @@ class Backlog(Queue[T], Generic[T]):
 
     What is told one by one beside a decoding engine costs three times what it does in a row: code and data
     were displaced meanwhile. So items are gathered for ``interval_s``, or until one is urgent. The thread
-    works on a few at a time and then pauses, for it shares the GIL with the engine's, which needs it between
-    two steps; while somebody waits in `flush` it does not pause. It starts with the first item and ends when
-    none came for ``idle_s``, so that a backlog needs no closing. What finds no room is dropped and counted.
+    works in short slices with pauses between, for it shares the GIL with the engine's, which needs it from
+    step to step; while somebody waits in `flush` it does not pause. It starts with the first item and ends
+    when none came for ``idle_s``, so that a backlog needs no closing. What finds no room is dropped and
+    counted.
 
     Owner: the bus that made it; any thread may call any method. The only lock is the queue's own, held for
     an append.
@@ -37,7 +38,7 @@ class Backlog(Queue[T], Generic[T]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[T]], None],
+        work: Callable[[Sequence[T]], Iterable[None]],
         tell_dropped: Callable[[int], None],
         *,
         limit: int = 8192,
@@ -47,7 +48,7 @@ class Backlog(Queue[T], Generic[T]):
         """Start nothing yet.
 
         Args:
-            work: Does what there is to do about some items, in order; it must not raise.
+            work: Does what there is to do about some items, and yields where it may pause; it must not raise.
             tell_dropped: Called on the thread with the number of items that were dropped since the last time.
             limit: Items that may wait.
             interval_s: Seconds at most that an item waits for others.
@@ -112,14 +113,14 @@ class Backlog(Queue[T], Generic[T]):
 
     def _run(self) -> None:
         while portion := self._take():
-            for begin in range(0, len(portion), _N_AT_A_TIME):
-                if begin and not self._is_urgent:
+            until_s = time.perf_counter() + _SLICE_S
+            for _ in self._work(portion):
+                if time.perf_counter() >= until_s and not self._is_urgent:
                     time.sleep(_PAUSE_S)  # noqa: TID251 - a thread of its own, which shall wait
-                some = portion[begin : begin + _N_AT_A_TIME]
-                self._work(some)
-                with self.mutex:
-                    self._n_done += len(some)
-                    self.all_tasks_done.notify_all()
+                    until_s = time.perf_counter() + _SLICE_S
+            with self.mutex:
+                self._n_done += len(portion)
+                self.all_tasks_done.notify_all()
 
     def _take(self) -> list[T]:
         """Wait for a portion; an empty one is the end of the thread."""

@@ -6,7 +6,7 @@ import inspect
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar, cast
@@ -261,23 +261,21 @@ class Bus:
             )
         return found
 
-    def _work(self, facts: Sequence[LateFact]) -> None:
+    def _work(self, facts: Sequence[LateFact]) -> Iterator[None]:
         # Handler after handler, and not fact after fact: the code of one stays in the processor's caches.
         audiences = dict.fromkeys(fact[-1] for fact in facts)  # few, and each many times the same tuple
         for binding in dict.fromkeys(chain.from_iterable(audiences)):
-            if binding not in self._failed:
-                self._serve(binding, facts)
-
-    def _serve(self, binding: LateBinding, facts: Sequence[LateFact]) -> None:
-        handler = binding.handler
-        for event, measurements, metadata, at_s, bindings in facts:
-            if binding in bindings:
-                try:
-                    handler(event, measurements, metadata, at_s)
-                except Exception as error:  # noqa: BLE001 - as in `execute`
-                    self._failed.add(binding)
-                    self._fail(binding, event, error)
-                    return
+            if binding in self._failed:
+                continue
+            for event, measurements, metadata, at_s, bindings in facts:
+                if binding in bindings:
+                    try:
+                        binding.handler(event, measurements, metadata, at_s)
+                    except Exception as error:  # noqa: BLE001 - as in `execute`
+                        self._failed.add(binding)
+                        self._fail(binding, event, error)
+                        break
+                    yield
 
     def _tell_dropped(self, n_facts: int) -> None:
         self.execute(FACTS_DROPPED, {"n_facts": n_facts})
