@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -123,6 +124,34 @@ def prop_what_is_joined_is_the_state_in_order(
     elsewhere = join_state(parts.blocks, parts.boundary, n_stream=n_stream)
     again = split_state(elsewhere, shape.kinds, n_stream=n_stream, block_tokens=block_tokens)
     assert again == parts
+
+
+def in_one_place(blocks: Iterable[memoryview]) -> Iterator[memoryview]:
+    """Give each block where the one before it was; nobody may still look there, and nothing is there."""
+    memory = bytearray()
+    for block in blocks:
+        memory[:] = block
+        with memoryview(memory) as view:
+            yield view
+        memory[:] = b"\xee" * len(memory)
+
+
+@given(shapes(), st.integers(1, 70), st.integers(1, 40), st.integers(0, 99), st.integers(0, 5))
+def prop_blocks_that_come_one_by_one_make_the_same_state_or_none(
+    shape: Shape, n_cells: int, block_tokens: int, seed: int, n_lost: int
+) -> None:
+    parts = split(shape, state_of(shape, n_cells, seed=seed, is_shuffled=False), block_tokens)
+    whole = join_state(parts.blocks, parts.boundary, n_stream=shape.n_stream)
+    n_blocks = len(parts.blocks)
+    blocks = in_one_place(parts.blocks[: max(0, n_blocks - n_lost)])
+    try:
+        joined = join_state(blocks, parts.boundary, n_stream=shape.n_stream, n_blocks=n_blocks)
+    except StateError:
+        assert n_lost
+        assert n_blocks
+    else:
+        assert joined == whole
+        assert not (n_lost and n_blocks)
 
 
 def ids_cleared(shape: Shape, state: memoryview) -> bytes:
