@@ -22,8 +22,8 @@ class Distribution:
         """Know of no observation.
 
         Args:
-            ends: Upper ends of the buckets, inclusive, growing, below a million (Prometheus writes larger ones
-                in a way of its own); the last bucket has none.
+            ends: Upper ends of the buckets, inclusive, growing, below a million (larger ones are written in
+                another way); the last bucket has none.
         """
         self._ends = ends
         self._counts = [0] * (len(ends) + 1)
