@@ -1,7 +1,7 @@
 """The life of a turn: admission, slots, steps, and the actors that decide.
 
 **What lives here.** ``model_actor.py``: the actor of one loaded model, a state machine; ``turn_desk.py``:
-its queue and running turns; ``context_cells.py``, ``live_cells.py``: what its sequences hold. ``host.py``:
+its queue and running turns; ``first_cells.py``, ``context_cells.py``: what they begin with. ``host.py``:
 the one thread that computes; ``loop.py``: continuous batching over one context; ``plan.py``: what the next
 step computes, pure; ``batch.py``: its columns; ``cells.py``: cells into sequences and out; ``turn_text.py``:
 a turn's text between two reports; ``step_probe.py``: where a step is, for who measures. ``canary.py``,

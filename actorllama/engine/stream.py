@@ -40,7 +40,6 @@ class TurnStream:
         "_grant",
         "_handed",
         "_is_closed",
-        "_leave",
         "_n_consumed",
         "_n_unread",
         "_n_waiting",
@@ -60,7 +59,6 @@ class TurnStream:
         self._is_closed = False
         self._reader: trio.lowlevel.Task | None = None
         self._handed: TextPiece | None = None
-        self._leave = self._forget_reader  # bound once, and not for every piece
         self._sink: Callable[[TextPiece], None] | None = None
         self._n_unread = 0
 
@@ -113,7 +111,7 @@ class TurnStream:
             await trio.lowlevel.checkpoint()
             return self._gather()
         self._reader = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._leave)
+        await trio.lowlevel.wait_task_rescheduled(self._forget_reader)
         piece, self._handed = self._handed, None
         return self._gather() if piece is None else piece
 

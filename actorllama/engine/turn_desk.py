@@ -9,15 +9,16 @@ from time import perf_counter, time
 from actorllama.actors import Caller, Ref
 from actorllama.engine.cache_messages import FindPrefix, KeepCells, PrefixFound
 from actorllama.engine.canary import Exactness
-from actorllama.engine.commands import CancelTurn, CaptureCells, Command, StartTurn
+from actorllama.engine.commands import CancelTurn, Command, StartTurn
 from actorllama.engine.context_cells import ContextCells
 from actorllama.engine.delivery import Delivery
+from actorllama.engine.first_cells import FirstCells
 from actorllama.engine.gauges import DeskReadings
 from actorllama.engine.idle_cells import IdleCells
 from actorllama.engine.lineage import computed
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.prefix import Prefix
-from actorllama.engine.reports import CapturedCells, StepReport, TurnEnd
+from actorllama.engine.reports import StepReport, TurnEnd
 from actorllama.engine.request import TurnRequest
 from actorllama.engine.result import result_of
 from actorllama.engine.spec import ModelSpec
@@ -32,15 +33,13 @@ from actorllama.telemetry import Bus
 __all__ = ["TurnDesk"]
 
 UNLOADING = "the model is being unloaded"
-_N_READ_AHEAD = 1  # turns for which saved cells are fetched before there is a sequence for them
 
 
 class TurnDesk:
     """The queue, the slots and the running turns of one context.
 
-    A turn that is taken first finds out where its first cells could come from (`ContextCells` knows the
-    sequences, the cache its tiers, and a turn that runs may be about to compute them); then it waits for a
-    sequence, in order.
+    A turn that is taken first finds out where its first cells could come from (`FirstCells`); then it waits
+    for a sequence, in order.
 
     Owner: the model actor, which made it when its context opened; no other code touches it. It
     submits commands and answers callers, and never waits.
@@ -75,15 +74,24 @@ class TurnDesk:
         self._spec = spec
         self._submit = submit
         self._delivery = delivery
-        self._find = find
         self._keep = keep
-        self._reply_to = reply_to
         self._exactness: Exactness = exactness
         self._is_rounded = codec_named(spec.cache_options.disk_codec).is_lossy
         self._news = TurnNews(model=spec.name, bus=bus)
         self._cells = cells
         self._queue: deque[TakenTurn] = deque()
         self._running: dict[TurnId, TakenTurn] = {}
+        self._first_cells = FirstCells(
+            spec=spec,
+            cells=cells,
+            exactness=exactness,
+            queue=lambda: self._queue,
+            running=self._running,
+            submit=submit,
+            find=find,
+            reply_to=reply_to,
+            statistics=lambda: delivery.statistics,
+        )
         self._ledger = TurnLedger()
         self.n_cancelled = 0
 
@@ -127,6 +135,7 @@ class TurnDesk:
         assert self.is_idle
         cells.token_s = self._cells.token_s
         self._cells, self._exactness = cells, exactness
+        self._first_cells.move(cells, exactness)
 
     def take(self, message: TakeTurn, caller: Caller) -> None:
         """Queue a turn and start it if a sequence is free; refuse it if the queue is full."""
@@ -151,7 +160,9 @@ class TurnDesk:
         """Hand results to the callers, whose readers have the text already; give freed sequences on."""
         ended = {end.turn_id for end in report.ended}
         for captured in report.captured:
-            self._share(captured, has_ended=captured.turn_id in ended)
+            kept = self._first_cells.share(captured, has_ended=captured.turn_id in ended)
+            if kept is not None:
+                self._save(kept, self._running[captured.turn_id].prefix)
         for end in report.ended:
             self._end(end)
         self._cells.learn(report.statistics)
@@ -202,96 +213,11 @@ class TurnDesk:
         self._news.refused(message.turn_id, self.n_queued, UNLOADING)
         caller.reply_error(ModelUnavailable(model=self._spec.name, reason=UNLOADING))
 
-    # -- where the first cells come from -------------------------------------------------------
+    # -- sequences -----------------------------------------------------------------------------
 
     @property
     def _n_waiting(self) -> int:
         return max(0, self.n_queued - self._cells.n_free)
-
-    def _look_ahead(self) -> None:
-        """Find out for the next few where their first cells come from; one copy for many counts once."""
-        n_left = self._cells.n_free + _N_READ_AHEAD
-        copies: set[tuple[TurnId | None, int]] = set()
-        for taken in self._queue:
-            if n_left == 0:
-                return
-            if taken.phase == "new":
-                self._look(taken)
-            copy = (taken.leader, taken.n_awaited)
-            if taken.leader is None or copy not in copies:
-                n_left -= 1
-            copies.add(copy)
-
-    def _look(self, taken: TakenTurn) -> None:
-        n_most = len(taken.prefix.tokens)
-        n_had = taken.n_found = self._cells.n_available(taken)
-        taken.phase, taken.leader, taken.n_saved = "ready", None, 0
-        taken.n_looks += 1
-        if n_had == n_most or self._follow(taken, n_had) or not self._reuses(taken):
-            return
-        request, options = taken.message.request, self._spec.engine_options
-        # What goes on from an earlier turn takes every cell of it; what only begins alike, enough of them.
-        n_more = 1 if n_had < request.n_past else options.n_reuse
-        if n_most - n_had >= n_more and self._find(self._question(taken, n_had, n_had + n_more)):
-            taken.ask(perf_counter())
-
-    def _question(self, taken: TakenTurn, n_had: int, n_least: int) -> FindPrefix:
-        n_most = len(taken.prefix.tokens)
-        if self._delivery.statistics is not None:
-            self._cells.learn(self._delivery.statistics)
-        return FindPrefix(
-            turn_id=taken.message.turn_id,
-            namespace=self._cells.namespace_of(taken.message.request),
-            tokens=taken.message.request.marked[: n_most + 1],
-            n_had=n_had,
-            n_least=n_least,
-            # What goes on from an earlier turn is restored whatever it costs: recomputed it is not the same.
-            token_s=None if taken.message.request.goes_on else self._cells.token_s,
-            cutter=self._cells.cutter,
-            reply_to=self._reply_to,
-        )
-
-    def _reuses(self, taken: TakenTurn) -> bool:
-        """Tell whether a turn may have cells that are not in its sequence."""
-        is_wanted = self._spec.engine_options.prefix_cache or taken.message.request.goes_on
-        return is_wanted and self._exactness != "recomputed"
-
-    def _follow(self, taken: TakenTurn, n_had: int) -> bool:
-        """Wait for a running turn that is about to compute what this one begins with."""
-        # What goes on from an earlier turn has cells of its own, and the leader's are not those.
-        if taken.message.request.goes_on or not (taken.may_follow and self._reuses(taken)):
-            return False
-        best = self._cells.find_leader(taken.prefix, self._running.values())
-        if best is None or best.n_cells - n_had < self._spec.engine_options.n_reuse:
-            return False
-        followers = (other for other in self._queue if other.phase == "following")
-        awaited = {other.n_awaited for other in followers if other.leader == best.turn_id}
-        n_cells = self._cells.plan_copy(best.n_cells, n_had=n_had, awaited=awaited)
-        if n_cells not in awaited:
-            or_more = not self._cells.needs_boundary  # the cache cuts what begins alike out of it
-            self._submit(CaptureCells(turn_id=best.turn_id, n_cells=n_cells, or_more=or_more))
-        taken.phase, taken.leader, taken.n_awaited = "following", best.turn_id, n_cells
-        return True
-
-    def _share(self, captured: CapturedCells, *, has_ended: bool) -> None:
-        """Give cells that were just computed to the turns that waited for them."""
-        leader = self._running.get(captured.turn_id)
-        if leader is not None and (captured.kv is None or captured.tokens):
-            leader.n_passed = max(captured.n_cells, len(captured.tokens))
-        for taken in self._queue:
-            if (taken.leader, taken.n_awaited) != (captured.turn_id, captured.n_cells):
-                continue
-            if taken.phase != "following":
-                continue
-            if captured.kv is None or captured.tokens:
-                # Where the leader was past that point, another would be too: the cache has it, or nobody.
-                taken.phase, taken.leader, taken.may_follow = "new", None, has_ended
-            elif leader is not None:
-                self._cells.offer(taken, captured)
-        if captured.kv is not None and leader is not None:  # who comes later may not have to compute it
-            self._save(self._cells.kept_prefix(leader, captured), leader.prefix)
-
-    # -- sequences -----------------------------------------------------------------------------
 
     def _keep_queued(self, is_kept: Callable[[TakenTurn], bool]) -> None:
         """Forget turns that wait and need not any more."""
@@ -304,7 +230,7 @@ class TurnDesk:
         if not self._queue:
             return
         self._keep_queued(lambda taken: taken.caller.is_waiting)
-        self._look_ahead()
+        self._first_cells.look_ahead()
         while self._cells.n_free:
             taken = next((taken for taken in self._queue if taken.phase == "ready"), None)
             if taken is None:
@@ -312,11 +238,11 @@ class TurnDesk:
             n_had = self._cells.n_available(taken)
             # A turn before it took the sequence that it counted on, or one alike has ended meanwhile.
             if n_had < taken.n_found or taken.n_saved - n_had >= self._spec.engine_options.n_reuse:
-                self._look(taken)
-            elif not self._follow(taken, n_had):  # one that was alike may have started meanwhile
+                self._first_cells.look(taken)
+            elif not self._first_cells.follow(taken, n_had):  # one that was alike may have started meanwhile
                 self._queue.remove(taken)
                 self._start(taken)
-                self._look_ahead()
+                self._first_cells.look_ahead()
 
     def _start(self, taken: TakenTurn) -> None:
         turn_id, request, stream = taken.message.turn_id, taken.message.request, taken.message.stream
@@ -352,9 +278,7 @@ class TurnDesk:
         request = taken.message.request
         lineage = computed(request.prompt, request.past, n_restored=end.n_restored, reply=end.tokens)
         prefix = self._cells.release(taken, end, lineage)
-        for follower in self._queue:
-            if follower.leader == end.turn_id and follower.phase == "following":
-                follower.phase, follower.leader = "new", None
+        self._first_cells.lose_leader(end.turn_id)
         if end.finish_reason in ("cancelled", "error"):
             self.n_cancelled += 1
             self._keep_turn(taken, end, lineage, prefix)
