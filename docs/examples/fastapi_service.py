@@ -3,19 +3,23 @@
 ::
 
     pip install "actorllama[examples]"
-    uvicorn --app-dir docs/examples fastapi_service:app --port 8000 --timeout-graceful-shutdown 5
+    uvicorn --app-dir docs/examples fastapi_service:app --timeout-graceful-shutdown 5 --no-access-log
     curl -N "http://127.0.0.1:8000/turn?prompt=Once+upon+a+time&max_tokens=32"
 
 Each client gets events with text, and one last event: ``end`` with what the turn brought, or ``error``
 with the type of what went wrong. A client that goes away takes its turn with it; a slow one holds back
-only itself. When the server is told to stop, turns have those 5 seconds to end; whoever is left then gets
-``error`` of type ``RuntimeClosed``.
+only itself. ``MODEL`` names a GGUF file; without it the demo model answers.
+
+When the server is told to stop, turns have those 5 seconds to end; whoever is left then gets ``error`` of
+type ``RuntimeClosed``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
@@ -92,10 +96,11 @@ async def events_of(
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Keep a runtime open as long as the service runs."""
-    # As a guest of the server's loop: one thread less that takes turns at the interpreter.
-    async with aio.open_runtime(mode="guest") as rt:
-        app.state.model = await rt.load("demo", n_seq=8, n_threads=1)
+    async with aio.open_runtime() as rt:
+        app.state.model = await rt.load("chat", os.environ.get("MODEL"), n_seq=8, n_threads=1)
+        gc.freeze()  # what is there by now stays: to look through it takes 50 ms, and every client waits
         yield
+        gc.unfreeze()
 
 
 app = FastAPI(lifespan=lifespan)

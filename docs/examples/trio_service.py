@@ -5,12 +5,14 @@
     python docs/examples/trio_service.py 8000
     curl -N "http://127.0.0.1:8000/turn?prompt=Once+upon+a+time&max_tokens=32"
 
-It answers as ``fastapi_service.py`` does, one request per connection.
+It answers as ``fastapi_service.py`` does, one request per connection. ``MODEL`` names a GGUF file; without it
+the demo model answers.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from functools import partial
 from urllib.parse import parse_qsl, urlsplit
@@ -84,7 +86,7 @@ async def serve_one(model: actorllama.Model, client: trio.SocketStream) -> None:
 async def main(port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
     """Serve until cancelled; tells the port when it listens."""
     async with actorllama.open_runtime() as rt:
-        model = await rt.load("demo", n_seq=8, n_threads=1)
+        model = await rt.load("chat", os.environ.get("MODEL"), n_seq=8, n_threads=1)
         (listener,) = await trio.open_tcp_listeners(port, host="127.0.0.1")
         task_status.started(listener.socket.getsockname()[1])
         await trio.serve_listeners(partial(serve_one, model), [listener])

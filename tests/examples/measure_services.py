@@ -1,6 +1,6 @@
 """How fast the FastAPI service is beside the plain trio one: eight clients, two of which disconnect.
 
-``python -m tests.examples.measure_services [--rounds N] [--turns N] [--tokens N]``
+``python -m tests.examples.measure_services [--rounds N] [--turns N] [--tokens N] [--model 15m]``
 
 No test: wall time on a shared machine proves nothing. Only the ratios say something: each round asks both
 services for the same turns, one after the other, in an order that alternates. Both run all the time, each
@@ -11,6 +11,7 @@ what they cost is told: where it comes near a whole processor, the clients are w
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import selectors
 import socket
@@ -24,6 +25,8 @@ from time import clock_gettime, monotonic, perf_counter, process_time, sleep
 
 from attrs import frozen
 
+from actorllama.bench.shapes import SHAPES, shape_path
+
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 N_CLIENTS = 8
 LEAVES = (True, False, False, False)  # one client in four goes away after its second event
@@ -31,7 +34,7 @@ COMMANDS = {
     "trio": [sys.executable, str(EXAMPLES / "trio_service.py")],
     "fastapi": [
         *(sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--log-level", "error"),
-        *("fastapi_service:app", "--port"),
+        *("--no-access-log", "fastapi_service:app", "--port"),
     ],
 }
 _END = re.compile(rb"event: end\ndata: .*?\"n_tokens\": (\d+)")
@@ -114,9 +117,12 @@ class Service:
 
 
 @contextmanager
-def serving(name: str, port: int) -> Generator[Service, None, None]:
-    """Run a service."""
-    with subprocess.Popen([*COMMANDS[name], str(port)]) as process:
+def serving(name: str, port: int, model: str) -> Generator[Service, None, None]:
+    """Run a service with the demo model, a random one of a shape, or a file."""
+    environment = {one: value for one, value in os.environ.items() if one != "MODEL"}
+    if model != "demo":
+        environment["MODEL"] = str(shape_path(model)) if model in SHAPES else model
+    with subprocess.Popen([*COMMANDS[name], str(port)], env=environment) as process:
         try:
             service = Service(process, port)
             until_s = monotonic() + _START_S
@@ -148,11 +154,15 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=48, help="of each round and service")
     parser.add_argument("--tokens", type=int, default=200, help="of a turn at most")
     parser.add_argument("--port", type=int, default=18_700, help="the first of two")
+    parser.add_argument(
+        "--model", default="demo", help=f"demo, a shape ({', '.join(SHAPES)}), or a GGUF file"
+    )
     options = parser.parse_args()
     laps: dict[str, list[Lap]] = {name: [] for name in COMMANDS}
     with ExitStack() as stack:
         services = {
-            name: stack.enter_context(serving(name, options.port + n)) for n, name in enumerate(COMMANDS)
+            name: stack.enter_context(serving(name, options.port + n, options.model))
+            for n, name in enumerate(COMMANDS)
         }
         for index in range(options.rounds):
             for name in services if index % 2 == 0 else reversed(services):
