@@ -64,6 +64,7 @@ class Backlog(Queue[T], Generic[T]):
         self._n_dropped = 0
         self._n_taken = 0
         self._n_done = 0
+        self._n_flushes = 0
         self._waiting: deque[T] = self.queue  # the inherited one, without its methods' cost
 
     def offer(self, item: T, *, is_urgent: bool = False) -> None:
@@ -93,9 +94,12 @@ class Backlog(Queue[T], Generic[T]):
             n_taken = self._n_taken
             if self._thread is None or self._n_done == n_taken:
                 return self._n_done == n_taken
-            self._is_urgent = True
+            self._n_flushes += 1
             self.not_empty.notify()
-            return self.all_tasks_done.wait_for(lambda: self._n_done >= n_taken, timeout_s)
+            try:
+                return self.all_tasks_done.wait_for(lambda: self._n_done >= n_taken, timeout_s)
+            finally:
+                self._n_flushes -= 1
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -115,7 +119,7 @@ class Backlog(Queue[T], Generic[T]):
         while portion := self._take():
             until_s = time.perf_counter() + _SLICE_S
             for _ in self._work(portion):
-                if time.perf_counter() >= until_s and not self._is_urgent:
+                if time.perf_counter() >= until_s and not self._n_flushes:
                     time.sleep(_PAUSE_S)  # noqa: TID251 - a thread of its own, which shall wait
                     until_s = time.perf_counter() + _SLICE_S
             with self.mutex:
@@ -127,7 +131,7 @@ class Backlog(Queue[T], Generic[T]):
         with self.mutex:
             if not self._waiting:
                 self.not_empty.wait(self._idle_s)
-            if not self._is_urgent and self._waiting:
+            if self._waiting and not self._is_urgent and not self._n_flushes:
                 self.not_empty.wait(self._interval_s)
             portion = list(self._waiting)
             self._waiting.clear()
