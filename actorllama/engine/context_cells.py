@@ -72,6 +72,7 @@ class ContextCells:
         """Seconds for computing one prompt token; ``None`` until some were computed."""
         self._slots = SlotPool(n_slots)
         self._live = LiveCells(is_sliceable=not cutter.needs_boundary)
+        self._n_changes = 0
         self._block_tokens = block_tokens
         self._n_reuse = n_reuse
         self._shares = shares
@@ -118,7 +119,15 @@ class ContextCells:
             self.token_s = statistics.prefill_s / statistics.n_prefilled
 
     def find(self, taken: TakenTurn) -> LiveMatch | None:
-        """Find the free sequence that begins most like a turn's prompt, if that is worth it."""
+        """Find the free sequence that begins most like a turn's prompt, if that is worth it.
+
+        Cost: as of `LiveCells.find` once, and nothing until a sequence is leased or released.
+        """
+        if taken.matched_at != self._n_changes:
+            taken.matched_at, taken.match = self._n_changes, self._find(taken)
+        return taken.match
+
+    def _find(self, taken: TakenTurn) -> LiveMatch | None:
         prefix, goes_on = taken.prefix, taken.message.request.goes_on
         if not (self._shares or goes_on):
             return None
@@ -163,6 +172,7 @@ class ContextCells:
     def lease(self, taken: TakenTurn) -> int:
         """Give a turn a sequence; return how many of the cells there are its first."""
         match = self.find(taken)
+        self._n_changes += 1
         n_restored = taken.restore.n_cells if taken.restore is not None else 0
         if match is not None and match.n_cells >= n_restored:
             taken.seq_id = self._slots.lease(match.seq_id)
@@ -177,6 +187,7 @@ class ContextCells:
 
     def release(self, taken: TakenTurn, end: TurnEnd, lineage: tuple[int, ...]) -> Prefix:
         """Take a sequence back, remember what it holds, and say it: the first of the turn's marked tokens."""
+        self._n_changes += 1
         self._slots.release(end.seq_id)
         request = taken.message.request
         prefix = self._prefix(lineage[: end.n_cells], request)

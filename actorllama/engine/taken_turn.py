@@ -8,6 +8,7 @@ from attrs import define
 
 from actorllama.actors import Caller
 from actorllama.engine.commands import PrefixSource, RestoredState
+from actorllama.engine.live_cells import LiveMatch
 from actorllama.engine.messages import TakeTurn
 from actorllama.engine.prefix import Prefix, common_cells
 from actorllama.ids import SeqId, TurnId
@@ -38,6 +39,10 @@ class TakenTurn:
     """Cells of that copy."""
     n_found: int = 0
     """Cells that were there for it when it looked: if they are not any more, it looks again."""
+    match: LiveMatch | None = None
+    """The free sequence that begins most like it."""
+    matched_at: int = -1
+    """When that was found: the changes that sequences had seen; -1 before."""
     n_looks: int = 0
     """How often it has looked."""
     n_saved: int = 0
