@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sized
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NoReturn
 
 from jinja2 import TemplateError, nodes
@@ -20,7 +20,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-__all__ = ["ChatSandbox", "local_now"]
+__all__ = ["ChatSandbox"]
 
 MAX_STEPS: Final = 1_000_000
 """Loop rounds and macro calls in one render; a real template takes a few for each message."""
@@ -158,11 +158,6 @@ class ChatSandbox(ImmutableSandboxedEnvironment):
     def _check_chars(self, n: int) -> None:
         if n > self._max_chars:
             raise TemplateError(f"it makes a text of more than {self._max_chars} characters")
-
-
-def local_now() -> datetime:
-    """Tell the time as the machine's clock shows it."""
-    return datetime.now(tz=UTC).astimezone()
 
 
 def _check_fields(form: str) -> None:

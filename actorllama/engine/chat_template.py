@@ -7,35 +7,18 @@ gives answers that are wrong in a way nobody sees.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
 
 from attrs import frozen
-from jinja2 import Template, TemplateError, TemplateSyntaxError
 
-from actorllama.engine.chat_sandbox import ChatSandbox, local_now
 from actorllama.errors import ChatTemplateError, RequestError
 
 __all__ = ["ChatTemplate", "Message", "Role", "messages_from"]
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
-MAX_PROMPT_CHARS: Final = 16_000_000
-"""Four times what fits into a context of a million tokens."""
-
 _MAX_SOURCE_CHARS: Final = 1_000_000
-
-# What a template can raise without Jinja wrapping it: it computes, indexes and calls as it likes.
-_TEMPLATE_FAULTS: Final = (
-    TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 @frozen(kw_only=True)
@@ -91,6 +74,11 @@ def _message(item: object, field: str) -> Message:
     return Message(role=role, content=content)
 
 
+def local_now() -> datetime:
+    """Tell the time as the machine's clock shows it."""
+    return datetime.now(tz=UTC).astimezone()
+
+
 class ChatTemplate:
     """A model's chat template, compiled once.
 
@@ -125,13 +113,10 @@ class ChatTemplate:
         if len(source) > _MAX_SOURCE_CHARS:
             raise ChatTemplateError(reason=f"it has {len(source)} characters, more than any template")
         self._variables = {"bos_token": bos, "eos_token": eos, "tools": None, "documents": None}
-        self._now = now
-        try:
-            self._code = self._sandbox().compile(source, name="chat template", filename="<chat template>")
-        except TemplateSyntaxError as error:
-            raise ChatTemplateError(reason=f"line {error.lineno} is not valid: {error.message}") from error
-        except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
-            raise ChatTemplateError(reason="it is nested too deeply to be compiled") from error
+        # Imported here: jinja2 is 2 MB, and not every program chats.
+        from actorllama.engine.chat_code import ChatCode
+
+        self._code = ChatCode(source, now=now)
 
     def render(
         self,
@@ -157,38 +142,10 @@ class ChatTemplate:
                 be.
         """
         checked = messages_from(list(messages))
-        sandbox = self._sandbox()
-        template = Template.from_code(sandbox, self._code, sandbox.make_globals(sandbox.functions))
         given = {
             **self._variables,
             **(variables or {}),
             "messages": [{"role": message.role, "content": message.content} for message in checked],
             "add_generation_prompt": add_generation_prompt,
         }
-        try:
-            return _joined(template.generate(given))
-        except _TEMPLATE_FAULTS as error:
-            raise ChatTemplateError(reason=_reason(error)) from error
-
-    def _sandbox(self) -> ChatSandbox:
-        return ChatSandbox(max_chars=MAX_PROMPT_CHARS, now=self._now)
-
-
-def _joined(pieces: Iterable[str]) -> str:
-    """Join what a template puts out, unless it does not end."""
-    kept: list[str] = []
-    n_chars = 0
-    for piece in pieces:
-        n_chars += len(piece)
-        if n_chars > MAX_PROMPT_CHARS:
-            raise TemplateError(f"it puts out more than {MAX_PROMPT_CHARS} characters")
-        kept.append(piece)
-    return "".join(kept)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TemplateError):
-        return error.message or type(error).__name__
-    if isinstance(error, RecursionError):
-        return "it calls itself without end"
-    return f"{type(error).__name__}: {error}"
+        return self._code.run(given)

@@ -7,8 +7,11 @@ process at the first ``llama_tokenize``, because an exception may not cross C. S
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Final
+
+import numpy as np
 
 from actorllama.native.gguf import GgufArray, open_regular
 from actorllama.native.gguf_cursor import HeaderCursor
@@ -19,6 +22,7 @@ __all__ = ["check_vocabulary", "read_strings"]
 
 _TOKENS: Final = "tokenizer.ggml.tokens"
 _MAX_TOKENS: Final = 1 << 24
+_N_BYTE_TOKEN: Final = len(b"<0x00>")
 
 # tokeniser -> the ids of bos and eos that llama.cpp takes when the file gives none
 _DEFAULT_IDS: Final = MappingProxyType[str, tuple[int | None, int | None]](
@@ -68,9 +72,9 @@ def check_vocabulary(view: GgufView) -> int:
         raise view.refuse(
             _REFUSED.get(model, f"its tokeniser {model!r} is not known to this llama.cpp build")
         )
-    tokens = _tokens(view)
-    _check_table(view, "tokenizer.ggml.token_type", (ValueType.INT32,), len(tokens))
-    _check_table(view, "tokenizer.ggml.scores", (ValueType.FLOAT32, ValueType.INT32), len(tokens))
+    n_tokens, byte_tokens = _tokens(view)
+    _check_table(view, "tokenizer.ggml.token_type", (ValueType.INT32,), n_tokens)
+    _check_table(view, "tokenizer.ggml.scores", (ValueType.FLOAT32, ValueType.INT32), n_tokens)
     if model in ("gpt2", "gemma4", "hybriddna", "whitespace"):
         merges = view.file.arrays.get("tokenizer.ggml.merges")
         if (merges is None and view.text("tokenizer.ggml.pre") != "kimi-k2") or (
@@ -78,32 +82,48 @@ def check_vocabulary(view: GgufView) -> int:
         ):
             raise view.refuse("the merges of its vocabulary are missing")
     if model in ("llama", "plamo2"):
-        _check_bytes(view, set(tokens))
-    _check_special(view, model, len(tokens))
-    return len(tokens)
+        _check_bytes(view, byte_tokens)
+    _check_special(view, model, n_tokens)
+    return n_tokens
 
 
-def read_strings(view: GgufView, array: GgufArray) -> list[bytes]:
-    """Read an array of strings from the file, as the bytes that llama.cpp will see."""
+def read_strings(view: GgufView, array: GgufArray) -> Iterator[bytes]:
+    """Read an array of strings from the file, one after the other, as the bytes that llama.cpp will see."""
     with open_regular(view.file.path) as stream:
         stream.seek(array.offset)
         cursor = HeaderCursor(stream, path=view.file.path, file_bytes=array.n_bytes)
-        return [cursor.string(what="an array of strings") for _ in range(array.n)]
+        for _ in range(array.n):
+            yield cursor.string(what="an array of strings")
 
 
-def _tokens(view: GgufView) -> list[bytes]:
+def _tokens(view: GgufView) -> tuple[int, set[bytes]]:
+    """Count the tokens, and collect those that may stand for a byte.
+
+    Of the others only hashes are kept, 8 bytes each: the tokens themselves are tens of megabytes in a large
+    vocabulary, of which the heap would keep a part.
+    """
     array = view.file.arrays[_TOKENS]
     if array.kind is not ValueType.STRING or not 0 < array.n <= _MAX_TOKENS:
         raise view.refuse(f"its vocabulary of {array.n} elements of type {array.kind.name} is none")
-    tokens = [
-        # As llama.cpp sees them: cut at a zero byte, and with a name where nothing is left. It then asserts
-        # that no name is there twice.
-        token.partition(b"\0")[0] or b"[EMPTY_%d]" % index
-        for index, token in enumerate(read_strings(view, array))
-    ]
-    if len(set(tokens)) != len(tokens):
-        raise view.refuse(f"{len(tokens) - len(set(tokens))} tokens are in its vocabulary twice")
-    return tokens
+    byte_tokens: set[bytes] = set()
+    hashes = np.empty(array.n, dtype=np.int64)
+    for index, token in enumerate(_names(view, array)):
+        hashes[index] = hash(token)
+        if len(token) in (1, _N_BYTE_TOKEN):
+            byte_tokens.add(token)
+    hashes.sort()
+    if (hashes[1:] == hashes[:-1]).any():  # as good as certain
+        n_twice = array.n - len(set(_names(view, array)))
+        if n_twice:
+            raise view.refuse(f"{n_twice} tokens are in its vocabulary twice")
+    return array.n, byte_tokens
+
+
+def _names(view: GgufView, array: GgufArray) -> Iterator[bytes]:
+    """Read the tokens as llama.cpp sees them: it asserts that no name is there twice."""
+    for index, token in enumerate(read_strings(view, array)):
+        # Cut at a zero byte, and with a name where nothing is left.
+        yield token.partition(b"\0")[0] or b"[EMPTY_%d]" % index
 
 
 def _check_table(view: GgufView, key: str, kinds: tuple[ValueType, ...], n_tokens: int) -> None:

@@ -11,8 +11,6 @@ from actorllama.native.grammar_chars import spelled_text
 from actorllama.native.grammar_check import check_recursion
 from actorllama.native.grammar_machine import GrammarMachine
 from actorllama.native.grammar_program import GrammarProgram, compile_rules
-from actorllama.native.grammar_regex import regex_to_gbnf
-from actorllama.native.grammar_schema import schema_to_gbnf
 from actorllama.native.grammar_text import read_grammar
 
 __all__ = ["GrammarRequest", "choice_to_gbnf", "compile_gbnf"]
@@ -73,8 +71,12 @@ class GrammarRequest:
             reason = f"{' and '.join(fields)} are given; a turn has one constraint"
             raise RequestError(field=fields[1], value=given[fields[1]], reason=reason)
         if self.json_schema is not None:
+            from actorllama.native.grammar_schema import schema_to_gbnf  # half a megabyte that few need
+
             return schema_to_gbnf(self.json_schema), "json_schema"
         if self.regex is not None:
+            from actorllama.native.grammar_regex import regex_to_gbnf  # as above
+
             return regex_to_gbnf(self.regex, source="regex"), "regex"
         if self.choice is not None:
             return choice_to_gbnf(self.choice), "choice"
@@ -93,8 +95,11 @@ class GrammarRequest:
             (f"root ::= {spelled_text(_checked(text, 'grammar_triggers'))}", "grammar_triggers")
             for text in self.triggers
         ]
-        name = "grammar_trigger_patterns"
-        sources += [(regex_to_gbnf(_checked(p, name), source=name), name) for p in self.trigger_patterns]
+        if self.trigger_patterns:
+            from actorllama.native.grammar_regex import regex_to_gbnf  # as above
+
+            name = "grammar_trigger_patterns"
+            sources += [(regex_to_gbnf(_checked(p, name), source=name), name) for p in self.trigger_patterns]
         programs: list[GrammarProgram] = []
         for text, source in sources:
             program = compile_gbnf(text, source)

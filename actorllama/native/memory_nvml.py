@@ -6,7 +6,9 @@ supported": one GPU's fault hides that GPU, a fault of the library hides all unt
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, cast
@@ -18,6 +20,7 @@ __all__ = ["NvmlSource"]
 
 _REOPEN_S: Final = 30.0
 _MIG_ENABLED: Final = 1
+_LIBRARY: Final = "libnvidia-ml.so.1"
 # After these the library's handles mean nothing any more: uninitialised, driver not loaded, GPU lost,
 # reset required, driver and library of different versions, unknown.
 _STALE: Final = frozenset({1, 9, 15, 16, 18, 999})
@@ -114,6 +117,9 @@ class NvmlSource:
     def _open(self) -> _Nvml | None:
         if self._failed_at_s is not None and self._clock() - self._failed_at_s < self._reopen_s:
             return None
+        if not _has_driver():
+            self._give_up("NVML: NVML Shared Library Not Found")
+            return None
         try:
             nvml = cast("_Nvml", importlib.import_module("pynvml"))
         except ImportError as exc:
@@ -153,6 +159,17 @@ class NvmlSource:
         self.close()
         self._why_not = why_not
         self._failed_at_s = self._clock()
+
+
+def _has_driver() -> bool:
+    """Look for the driver's library, before 1.4 MB of bindings are loaded for it in vain."""
+    if not sys.platform.startswith("linux"):
+        return True
+    try:
+        ctypes.CDLL(_LIBRARY)
+    except OSError:
+        return False
+    return True
 
 
 def _instances(nvml: _Nvml, handle: _Handle) -> list[_Handle]:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import trio
 from attrs import evolve, frozen
 
 from actorllama.bench.harness import in_turns
@@ -15,7 +16,17 @@ from actorllama.bench.peers.options import Load, PeersOptions, said
 from actorllama.bench.peers.roster import Entry
 from actorllama.bench.peers.side import Side, sides_of
 
-__all__ = ["Part", "Talk", "compare_with_unbroken", "conversations", "crowd", "memory", "turns", "warm_up"]
+__all__ = [
+    "Part",
+    "Talk",
+    "compare_with_unbroken",
+    "conversations",
+    "crowd",
+    "look_at_rest",
+    "memory",
+    "turns",
+    "warm_up",
+]
 
 Talk: TypeAlias = dict[int, list[tuple[Ask, Taken]]]
 """What one contestant was asked and answered, by conversation."""
@@ -42,8 +53,7 @@ async def turns(
         await warm_up(sides, n)
         talks = _Talks(options, openings, n_reply=options.n_turn_reply, n_lanes=n)
         await talks.run(sides, n_rounds=options.n_rounds)
-        for side in sides:
-            await side.look()
+        await look_at_rest(sides, options)
     note(f"turns: {n} side by side")
     return Part(load="turns", case=f"{n} side by side", sides=sides)
 
@@ -61,8 +71,7 @@ async def conversations(
         await _Talks(options, openings, n_reply=options.n_reply, n_lanes=n).run(
             sides, n_rounds=options.n_conversation_turns
         )
-        for side in sides:
-            await side.look()
+        await look_at_rest(sides, options)
     note(f"conversations: {n} of {options.n_conversation_turns} turns")
     case = f"{n} of {options.n_conversation_turns} turns, system prompt of {options.n_system} tokens"
     return Part(load="conversations", case=case, sides=sides)
@@ -83,8 +92,7 @@ async def crowd(
     async with sides_of(entries, own) as sides:
         await warm_up(sides, n_slots)
         await talks.run(sides, n_rounds=options.n_crowd_rounds, first_counted=1)
-        for side in sides:
-            await side.look()
+        await look_at_rest(sides, options)
     case = f"{n} conversations, {n_slots} slots, RAM cache of {setup.ram_cache_bytes >> 20} MB"
     note(f"crowd: {case}")
     checked = range(min(options.n_checked, n))
@@ -104,11 +112,17 @@ async def memory(
     openings = [said(options.n_memory_prompt, f"memory {number}") for number in range(n)]
     async with sides_of(entries, own) as sides:
         await _Talks(options, openings, n_reply=options.n_reply, n_lanes=n).run(sides, n_rounds=1)
-        for side in sides:
-            await side.look()
+        await look_at_rest(sides, options)
     note(f"memory: {n} conversations without a cache")
     case = f"{n} of {options.n_memory_prompt} tokens in slots of {options.memory_cells}, no cache"
     return Part(load="memory", case=case, sides=sides)
+
+
+async def look_at_rest(sides: Sequence[Side], options: PeersOptions) -> None:
+    """Read what everyone takes once nobody has been asked for a while: peaks are read besides."""
+    await trio.sleep(options.rest_s)
+    for side in sides:
+        await side.look()
 
 
 async def warm_up(sides: Sequence[Side], n_lanes: int) -> None:

@@ -75,6 +75,8 @@ class PeersOptions:
     n_memory_prompt: int = 256
     n_memory_cells: int = 4096
     """Of each slot in the load of memory, as far as the model goes; they take their memory used or not."""
+    rest_s: float = 5.0
+    """Seconds without a question before memory is read."""
     n_checked: int = 3
     """Conversations of the crowd whose replies are compared with those of an unbroken run."""
 

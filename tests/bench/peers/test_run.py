@@ -39,6 +39,7 @@ def options(**changes: object) -> PeersOptions:
         "n_memory": 2,
         "n_memory_prompt": 16,
         "n_checked": 2,
+        "rest_s": 0.0,
         **changes,
     }
     return PeersOptions(**given)  # type: ignore[arg-type]
