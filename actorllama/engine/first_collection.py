@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["collect_if_young"]
 
-_N_OF_A_YOUNG_PROCESS: Final = 3  # full collections; imports alone cause one
+_N_OF_A_YOUNG_PROCESS: Final = 6  # full collections; imports cause one, those of a large service some more
 
 
 def collect_if_young() -> bool:

@@ -12,14 +12,14 @@ import gc
 from actorllama.engine.first_collection import collect_if_young
 {before}
 n_before = gc.get_stats()[2]["collections"]
-print([collect_if_young() for _ in range(5)].count(True), gc.get_stats()[2]["collections"] - n_before)
+print([collect_if_young() for _ in range(9)].count(True), gc.get_stats()[2]["collections"] - n_before)
 """
 
 
 @pytest.mark.parametrize(
     ("before", "n_made"),
     [
-        ("for _ in range(3): gc.collect()", 0),
+        ("for _ in range(6): gc.collect()", 0),
         ("gc.disable()", 0),
         ("gc.disable(); gc.enable(); gc.set_threshold(700, 10, 10)", None),
     ],
@@ -33,6 +33,6 @@ def test_only_a_young_process_is_collected_and_only_until_it_is_not(before: str,
     n_said, n_seen = map(int, done.stdout.split())
     assert n_said == n_seen, "it says what it did"
     if n_made is None:
-        assert 1 <= n_said <= 3
+        assert 1 <= n_said <= 6
     else:
         assert n_said == n_made
