@@ -18,7 +18,7 @@ from actorllama.engine.host import EngineHost, Seat
 from actorllama.engine.memory_messages import MemoryView
 from actorllama.engine.messages import Open
 from actorllama.engine.namespace import namespace_of, variant
-from actorllama.engine.rehearsal import rehearse
+from actorllama.engine.rehearsal import rehearse, rehearse_chat
 from actorllama.engine.spec import ModelSpec
 from actorllama.engine.verdict import Verdict, find_verdict
 from actorllama.errors import DecodeError, ModelLoadError, StateError
@@ -194,6 +194,7 @@ class LoadJob:
         verdict = self._verdicts[n_seq]
         if verdict.source == "remembered":
             self._run_on(host, partial(rehearse, context))
+            rehearse_chat(model.facts)
         if verdict.pads_lone_rows:  # rows that are never alone are others than those that always are
             namespace = variant(namespace, "never alone")
         self._opened = Open(model=model, context=context, namespace=namespace, verdict=verdict)

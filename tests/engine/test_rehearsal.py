@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from actorllama.engine.host import EngineHost
 from actorllama.engine.load_job import LoadJob
-from actorllama.engine.rehearsal import rehearse
+from actorllama.engine.rehearsal import rehearse, rehearse_chat
 from actorllama.engine.spec import ModelSpec
 from actorllama.ids import SeqId
 from actorllama.native import ContextOptions, InferenceContext, ModelOptions, StepBatch
@@ -51,6 +54,51 @@ def test_a_turn_after_it_is_bit_by_bit_what_it_is_without(family: str, tmp_path:
         context.close()
     model.close()
     assert found[0] == found[1]
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from actorllama import demo
+from actorllama.engine.host import EngineHost
+from actorllama.engine.load_job import LoadJob
+from actorllama.engine.spec import ModelSpec
+from actorllama.native import ContextOptions
+from actorllama.native.llama import LlamaBackend
+
+spec = ModelSpec(
+    name="model",
+    path=demo.model_path(),
+    backend=LlamaBackend(),
+    context_options=ContextOptions(n_seq=2, ctx_per_seq=256, n_threads=1),
+    verdict_dir=Path(sys.argv[1]),
+)
+host = EngineHost()
+host.start()
+for _ in range(2):
+    job = LoadJob(spec)
+    job.load(host)
+    print("jinja2" in sys.modules)
+    job.close()
+host.close(timeout_s=60)
+"""
+
+
+def test_what_chats_need_is_loaded_where_an_earlier_process_may_have_chatted(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=180,
+    )
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_a_broken_template_and_none_at_all_keep_nobody_from_loading() -> None:
+    facts = FakeBackend().load(Path("fake.gguf"), ModelOptions(), lambda _fraction: True).facts
+    for template in ("{% broken", "", "{{ messages }}"):
+        rehearse_chat(evolve(facts, chat_template=template))
 
 
 def test_what_fails_is_left_to_the_turn_that_needs_it() -> None:
