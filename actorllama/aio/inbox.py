@@ -41,8 +41,9 @@ class LoopInbox:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin empty."""
+        """Begin empty; the loop runs on the calling thread."""
         self._loop = loop
+        self._thread_id = threading.get_ident()
         self._actions: deque[Action] = deque()
         self._is_woken = False
 
@@ -75,6 +76,8 @@ class LoopInbox:
             self._actions.clear()
 
     def _is_here(self) -> bool:
+        if threading.get_ident() != self._thread_id:  # most posts: an exception for each would be dear
+            return False
         try:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:

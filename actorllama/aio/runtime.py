@@ -98,7 +98,7 @@ async def open_runtime(
     Args:
         config: Options of every room; by default ``Config()``.
         mode: Where trio runs: ``thread``, on a thread of its own; ``guest``, inside this loop, on its thread.
-            As a guest it needs the loop to its end: close the runtime before the loop.
+            The thread costs less. A guest needs the loop to its end: close the runtime before the loop.
         backend: What computes; by default llama.cpp.
         bus: Where events go; its handlers are called on trio's thread.
         state_dir: Directory where kept turns outlive the process.

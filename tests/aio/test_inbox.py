@@ -54,3 +54,16 @@ def test_what_is_posted_beside_another_loop_goes_to_the_loop_that_reads() -> Non
         assert done_on == [here]
 
     run(main)
+
+
+def test_what_is_posted_while_the_loop_stands_still_waits_for_it() -> None:
+    async def make() -> LoopInbox:
+        return LoopInbox(asyncio.get_running_loop())
+
+    with asyncio.Runner() as runner:
+        inbox = runner.run(make())
+        done: list[int] = []
+        inbox.post(partial(done.append, 1))
+        assert done == []
+        runner.run(asyncio.sleep(0))
+        assert done == [1]
