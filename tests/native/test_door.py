@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-REST = ("diskcache", "jinja2", "sqlite3", "llama_cpp.llama")
+REST = ("diskcache", "jinja2", "sqlite3", "llama_cpp.llama", "structlog", "rich", "asyncio")
 
 
 def run(code: str) -> str:
