@@ -108,11 +108,16 @@ def _plan(directory: Directory, n_bytes: int, limit_bytes: int) -> list[KnownFil
 def plan_files(files: Iterable[KnownFile], *, needed_bytes: int) -> tuple[KnownFile, ...] | None:
     """Choose files that go so that bytes come free; unfinished files never do.
 
+    Nor does one that has its name but not yet lost its temporary one: to take the first frees nothing, and if
+    its owner is killed then, the root stays too full until somebody sweeps.
+
     Returns:
         What is quarantined first, for it serves nobody, then what was used longest ago; ``None`` if all of it
         is not enough.
     """
-    by_path = {one.path: one for one in files if one.owner is None}
+    found = list(files)
+    unfinished = {one.inode for one in found if one.owner is not None}
+    by_path = {one.path: one for one in found if one.owner is None and one.inode not in unfinished}
     candidates = (
         Candidate(key=path, n_bytes=one.n_bytes, rank=(one.kind != "quarantined", one.used_ns))
         for path, one in by_path.items()

@@ -10,6 +10,7 @@ from actorllama.errors import CacheError
 from actorllama.kvcache import DiskTier, Owner
 from actorllama.kvcache.directory import KnownFile
 from actorllama.kvcache.layout import owner_of_temporary, temporary_name
+from actorllama.kvcache.reserve import plan_files
 from actorllama.kvcache.sweep import plan_sweep
 from actorllama.telemetry import StrictBus
 from tests.kvcache.samples import DEAD, LonelyFiles, QuickFiles, plant_temporary, snapshot_of, tier_at
@@ -123,3 +124,27 @@ def test_a_tier_names_its_root_and_refuses_senseless_settings(root: Path, bus: S
     with pytest.raises(ValueError, match="16 to 64"):
         DiskTier(root, limit_bytes=1, mac_key=b"short")
     assert not root.exists()
+
+
+def test_a_file_that_still_has_its_temporary_name_is_no_victim_for_that_would_free_nothing() -> None:
+    def known(path: str, *, inode: int, used_ns: int, owner: Owner | None = None) -> KnownFile:
+        return KnownFile(
+            path=path,
+            kind="entry" if owner is None else "temporary",
+            key="",
+            owner=owner,
+            n_bytes=10,
+            inode=inode,
+            used_ns=used_ns,
+        )
+
+    files = [
+        known("aa/oldest", inode=1, used_ns=1),
+        known("aa/.oldest.tmp", inode=1, used_ns=1, owner=DEAD),
+        known("aa/older", inode=2, used_ns=2),
+        known("aa/newest", inode=3, used_ns=3),
+    ]
+    plan = plan_files(files, needed_bytes=10)
+    assert plan is not None
+    assert [one.path for one in plan] == ["aa/older"]
+    assert plan_files(files, needed_bytes=21) is None
