@@ -9,7 +9,7 @@ import trio
 
 from actorllama.bench.bare_loop import BareLoop
 from actorllama.bench.decode_report import DecodeBenchOptions, DecodeReport, DecodeRound
-from actorllama.bench.decode_turns import prompt_of, turns_rate
+from actorllama.bench.decode_turns import StepClock, prompt_of, steady_rate, take_turns
 from actorllama.bench.facts import BenchStart, MeasuredModel
 from actorllama.bench.harness import CpuMeter
 from actorllama.bench.telemetry_cost import run_telemetry_cost
@@ -27,7 +27,7 @@ async def run_decode_bench(
     """Measure the bare loop, the runtime, the bare loop; in one process, on one host thread.
 
     Bare: ``llama_decode`` alone on a batch of one row per sequence, no sampling, no text. Runtime:
-    as many turns with the default filters, from the first token of any to the last of all.
+    as many turns with the default filters, while all of them decode.
 
     Raises:
         ModelLoadError: The model cannot be used.
@@ -35,7 +35,8 @@ async def run_decode_bench(
     began = BenchStart.now()
     bus = Bus()
     cpu, bare_cpu = CpuMeter(), CpuMeter()
-    async with open_runtime(Config(), bus=bus) as rt:
+    clock = StepClock()
+    async with open_runtime(Config(), bus=bus, make_host=lambda: EngineHost(probe=clock)) as rt:
         on_progress(f"loading {options.label}")
         model = await rt.load(
             "measured",
@@ -50,7 +51,7 @@ async def run_decode_bench(
         host = await rt.host()
         bare = await trio.to_thread.run_sync(BareLoop.open, rt, options)
         try:
-            rounds = await _rounds(options, model, bare, host, on_progress, cpu=cpu, bare_cpu=bare_cpu)
+            rounds = await _rounds(options, model, bare, host, clock, on_progress, cpu=cpu, bare_cpu=bare_cpu)
         finally:
             await trio.to_thread.run_sync(bare.close)
         telemetry = None
@@ -71,6 +72,7 @@ async def _rounds(
     model: Model,
     bare: BareLoop,
     host: EngineHost,
+    clock: StepClock,
     on_progress: Callable[[str], None],
     *,
     cpu: CpuMeter,
@@ -84,7 +86,11 @@ async def _rounds(
     for index in range(options.n_rounds + 1):
         # Bare before and after: a machine whose speed drifts does so for both.
         before = await bare_rate_now()
-        runtime_rate = await turns_rate(options, model, index, cpu)
+        clock.take()
+        taken = await take_turns(options, model, index, cpu)
+        # On the host's thread: by then it has left the last step.
+        called_at_s = await trio.to_thread.run_sync(lambda: host.run(clock.take).result())
+        runtime_rate = steady_rate(taken, called_at_s)
         after = await bare_rate_now()
         if index == 0:  # warm-up
             cpu.clear()

@@ -12,7 +12,7 @@ import trio
 from actorllama.bench.bare_loop import BareLoop
 from actorllama.bench.decode_profile_report import DecodeProfile, SideProfile
 from actorllama.bench.decode_report import DecodeBenchOptions
-from actorllama.bench.decode_turns import turns_rate
+from actorllama.bench.decode_turns import take_turns
 from actorllama.bench.facts import BenchStart, MeasuredModel
 from actorllama.bench.harness import CpuMeter, in_turns
 from actorllama.bench.step_recorder import StepRecorder, StepTimes
@@ -115,7 +115,7 @@ class _Sides:
 
     async def _turns(self, index: int) -> float:
         began_s = thread_time()
-        await turns_rate(self._options, self._model, index + 1, CpuMeter())
+        await take_turns(self._options, self._model, index + 1, CpuMeter())
         return thread_time() - began_s
 
     async def _take(self) -> list[StepTimes]:

@@ -30,7 +30,7 @@ class DecodeBenchOptions:
     label: str
     n_seq: int = 8
     n_tokens: int = 256
-    """Tokens of each turn, after its first: so many that the steps in which others begin do not show."""
+    """Tokens of each turn, after its first."""
     n_rounds: int = 7
     n_threads: int = 0
     is_streamed: bool = True
@@ -136,7 +136,7 @@ class DecodeReport:
             f"  ratio                   {self.ratio:10.3f}"
             f", from {ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} rounds",
             *(() if self.telemetry is None else self.telemetry.lines()),
-            "Not shown: prompt processing, quality, long contexts, other machines.",
+            "Not shown: prompts, steps in which turns begin or end, quality, long contexts, other machines.",
         ]
 
     def chart(self) -> Chart:

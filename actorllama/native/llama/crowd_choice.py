@@ -134,8 +134,6 @@ class _Bench:
         k = int(ks.max())
         self._n_vocab = n_vocab
         self._mask, self._flat_mask = mask, mask.reshape(-1)
-        self._ks, self._most = ks, ks * _MANY
-        self._highest_k, self._least_most = k, int(self._most.min())
         self._row_starts = np.arange(n + 1) * n_vocab
         self._row_firsts = self._row_starts[:-1, None]
         self._ranks = np.arange(k)
@@ -174,17 +172,21 @@ class _Bench:
         _reaches(rows, self._bounds, self._mask)
         found = self._flat_mask.nonzero()[0]
         starts = found.searchsorted(self._row_starts)
-        counts = starts[1:] - starts[:-1]
-        if counts.min() < self._highest_k or counts.max() > self._least_most:
-            is_wrong = (counts < self._ks) | (counts > self._most)
-            for index in is_wrong.nonzero()[0].tolist():
+        ends = starts.tolist()
+        wrong = [
+            index
+            for index, (member, first, end) in enumerate(zip(self.members, ends, ends[1:], strict=False))
+            if not member.crowd_k <= end - first <= member.crowd_k * _MANY
+        ]
+        if wrong:
+            for index in wrong:
                 if not self._look_again(rows[index], index):
                     return None
             found = self._flat_mask.nonzero()[0]
             starts = found.searchsorted(self._row_starts)
+            ends = starts.tolist()
         values = rows.reshape(-1)
         keys = self._keys(values, found)
-        ends = starts.tolist()
         for first, end in pairwise(ends):
             keys[first:end].sort()
         best: _Ints = keys.take(starts[:-1, None] + self._ranks, mode="clip")
