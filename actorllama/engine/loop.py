@@ -67,8 +67,8 @@ class EngineLoop:
                 sequence free: what weights of F32, F16 and BF16 need to be exact (plan.py). For plain
                 attention only: other memories do not forget a lent row exactly.
             post_interval_s: Text that comes within this time of a report waits for the next one; with more
-                than 8 turns longer, up to four times as long: a report costs the event loop 150 µs, and 10 for
-                each of them, and what that takes of two cores llama.cpp does not have.
+                than 8 turns longer, up to four times as long: a report costs the event loop 150 µs, and 10
+                for each of them, and what that takes of two cores llama.cpp does not have.
             clock: Measures that time.
         """
         self._context = context
