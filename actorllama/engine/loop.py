@@ -31,7 +31,7 @@ from actorllama.native import InferenceContext, NativeSampler, Vocabulary
 
 __all__ = ["EngineLoop"]
 
-_N_READERS, _MAX_READERS = 8, 32
+_N_READERS, _MAX_READERS = 4, 16
 """Up to so many turns a report may come after the interval; with more, in proportion, up to so many."""
 
 
@@ -67,7 +67,7 @@ class EngineLoop:
                 sequence free: what weights of F32, F16 and BF16 need to be exact (plan.py). For plain
                 attention only: other memories do not forget a lent row exactly.
             post_interval_s: Text that comes within this time of a report waits for the next one; with more
-                than 8 turns longer, up to four times as long: a report costs the event loop 150 µs, and 10
+                than 4 turns longer, up to four times as long: a report costs the event loop 150 µs, and 10
                 for each of them, and what that takes of two cores llama.cpp does not have.
             clock: Measures that time.
         """

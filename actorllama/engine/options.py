@@ -31,7 +31,7 @@ class EngineOptions:
     )
     post_interval_s: float = option(
         0.02,
-        doc="Text so soon after a report waits for the next (4 x with 32 turns); 0 tells every step.",
+        doc="Text so soon after a report waits for the next (4 x with 16 turns); 0 tells every step.",
         unit="s",
         at_least=0.0,
         at_most=1.0,
