@@ -6,8 +6,6 @@ llama.cpp's shared libraries takes time and memory that ``import actorllama`` mu
 
 from __future__ import annotations
 
-# Before anything here imports llama_cpp.
-import actorllama.native.llama.door  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from actorllama.native.llama.backend import LlamaBackend
 
 __all__ = ["LlamaBackend"]
