@@ -113,7 +113,7 @@ class ChatTemplate:
         if len(source) > _MAX_SOURCE_CHARS:
             raise ChatTemplateError(reason=f"it has {len(source)} characters, more than any template")
         self._variables = {"bos_token": bos, "eos_token": eos, "tools": None, "documents": None}
-        # Imported here: jinja2 is 2 MB, and not every program chats.
+        # Imported here: a compiler of templates, and not every program chats.
         from actorllama.engine.chat_code import ChatCode
 
         self._code = ChatCode(source, now=now)

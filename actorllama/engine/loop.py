@@ -78,7 +78,7 @@ class EngineLoop:
         self._post_interval_s = post_interval_s
         self._clock = clock
         self._posted_at_s = -math.inf
-        self._is_urgent = False
+        self._begun: list[LiveTurn] = []  # with a first token that was not told yet
         facts = context.facts
         self._n_seq = facts.n_seq
         self._n_cells = facts.ctx_per_seq - pads_lone_rows
@@ -295,7 +295,8 @@ class EngineLoop:
 
     def _note_first(self, turn: LiveTurn, now_s: float) -> None:
         turn.first_token_at_s = now_s
-        self._is_urgent = True
+        if turn.credit is not None:
+            self._begun.append(turn)
 
     def _take(self, turn: LiveTurn, token: int) -> None:
         turn.tokens.append(token)
@@ -372,27 +373,28 @@ class EngineLoop:
         self._flush()
 
     def _flush(self) -> None:
-        """Post what there is, unless it may wait: no end, no first token, no text before a pause."""
-        if not self._has_text and not self._ended and not self._captured:
+        """Post what cannot wait: ends, first tokens, text before a pause; and all text once it is time.
+
+        What cannot wait takes no text of other turns along: each piece of text wakes a reader.
+        """
+        is_due = False
+        if self._has_text:
+            n_readers = min(max(len(self._live), _N_READERS), _MAX_READERS)
+            now_s = self._clock()
+            waited = (now_s - self._posted_at_s) * _N_READERS / n_readers
+            if is_due := waited >= self._post_interval_s or not self.is_runnable:
+                self._posted_at_s = now_s
+                self._has_text = False
+        if not (is_due or self._begun or self._ended or self._captured):
             return
-        now_s = self._clock()
-        n_readers = min(max(len(self._live), _N_READERS), _MAX_READERS)
-        if now_s - self._posted_at_s < self._post_interval_s * n_readers / _N_READERS:
-            may_wait = not (self._ended or self._captured or self._is_urgent)
-            if may_wait and self.is_runnable:
-                return
-        self._is_urgent = False
-        self._posted_at_s = now_s
-        self._has_text = False
-        for turn in self._live.values():
+        for turn in self._live.values() if is_due else self._begun:
             turn.tell(self._pieces)
+        self._begun.clear()
         report = StepReport(
             pieces=tuple(self._pieces),
             ended=tuple(self._ended),
             captured=tuple(self._captured),
             statistics=self.statistics(),
         )
-        self._pieces.clear()
-        self._ended.clear()
-        self._captured.clear()
+        self._pieces, self._ended, self._captured = [], [], []
         self._post(report)

@@ -40,7 +40,7 @@ def rehearse(context: InferenceContext) -> None:
 def rehearse_chat(facts: ModelFacts) -> None:
     """Compile a model's chat template, if it has one, for what is loaded and built by the way.
 
-    That is jinja2 with 2 MB: 20 ms, and one more for each template after it. Whoever sends no messages does
+    That is jinja2's compiler: 20 ms, and one more for each template after it. Whoever sends no messages does
     without, so this is for a process that goes on with what an earlier one began.
     """
     if facts.chat_template:

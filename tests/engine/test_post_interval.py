@@ -91,6 +91,21 @@ def test_an_end_is_told_at_once_with_all_the_text_before_it() -> None:
         assert [len(report.ended) for report in told.reports] == [0, 1]
 
 
+def test_what_cannot_wait_takes_no_text_of_others_along() -> None:
+    with open_loop(FakeBackend(ENDLESS)) as rig:
+        told = Told(rig)
+        told.start(1, max_tokens=50, credit=50)
+        told.step()
+        told.start(2, max_tokens=3, credit=50)
+        told.step(6)
+        assert [[piece.turn_id for piece in report.pieces] for report in told.reports] == [[1], [2], [2]]
+        assert [len(report.ended) for report in told.reports] == [0, 0, 1]
+        told.now_s += 10.0
+        told.step()
+        assert [piece.turn_id for piece in told.reports[-1].pieces] == [1]
+        told.loop.close()
+
+
 def test_nothing_waits_when_every_reader_has_to_catch_up_first() -> None:
     with open_loop(FakeBackend(ENDLESS)) as rig:
         told = Told(rig)

@@ -78,7 +78,7 @@ host.start()
 for _ in range(2):
     job = LoadJob(spec)
     job.load(host)
-    print("jinja2" in sys.modules)
+    print("actorllama.engine.chat_code" in sys.modules)
     job.close()
 host.close(timeout_s=60)
 """
