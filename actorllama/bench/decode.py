@@ -9,7 +9,7 @@ import trio
 
 from actorllama.bench.bare_loop import BareLoop
 from actorllama.bench.decode_report import DecodeBenchOptions, DecodeReport, DecodeRound
-from actorllama.bench.decode_turns import StepClock, prompt_of, steady_rate, take_turns
+from actorllama.bench.decode_turns import StepClock, prompt_of, steady_rate, take_turns, whole_rate
 from actorllama.bench.facts import BenchStart, MeasuredModel
 from actorllama.bench.harness import CpuMeter
 from actorllama.bench.telemetry_cost import run_telemetry_cost
@@ -90,14 +90,21 @@ async def _rounds(
         taken = await take_turns(options, model, index, cpu)
         # On the host's thread: by then it has left the last step.
         called_at_s = await trio.to_thread.run_sync(lambda: host.run(clock.take).result())
-        runtime_rate = steady_rate(taken, called_at_s)
+        steady = steady_rate(taken, called_at_s)
+        runtime_rate = whole_rate(taken) if steady is None else steady
         after = await bare_rate_now()
         if index == 0:  # warm-up
             cpu.clear()
             bare_cpu.clear()
             continue
         bare_rate = statistics.harmonic_mean((before, after))
-        rounds.append(DecodeRound(bare_tokens_per_s=bare_rate, runtime_tokens_per_s=runtime_rate))
+        rounds.append(
+            DecodeRound(
+                bare_tokens_per_s=bare_rate,
+                runtime_tokens_per_s=runtime_rate,
+                is_steady=steady is not None,
+            )
+        )
         on_progress(
             f"round {index}/{options.n_rounds}: bare {bare_rate:.0f}, runtime {runtime_rate:.0f} tokens/s"
         )

@@ -66,6 +66,9 @@ class DecodeRound:
 
     bare_tokens_per_s: float
     runtime_tokens_per_s: float
+    is_steady: bool = True
+    """Whether only steps with all turns count. Short turns of a small model may never be all there at once;
+    then the time counts from the first token of any to the last of all."""
 
     @property
     def ratio(self) -> float:
@@ -101,6 +104,11 @@ class DecodeReport:
         """Median of the rounds' ratios: each compares neighbours in time, so drift cancels."""
         return statistics.median(item.ratio for item in self.rounds)
 
+    @property
+    def n_unsteady(self) -> int:
+        """Rounds whose turns were never all there at once."""
+        return sum(not item.is_steady for item in self.rounds)
+
     def to_json(self) -> dict[str, object]:
         """Give the report as plain values."""
         bare_cpu_s = self.bare_cpu_s_per_1000_tokens
@@ -118,12 +126,19 @@ class DecodeReport:
             "bare_tokens_per_s": round(self.bare_tokens_per_s, 2),
             "runtime_tokens_per_s": round(self.runtime_tokens_per_s, 2),
             **Spread.of([item.ratio for item in self.rounds]).to_json("ratio", n_digits=4),
+            "n_unsteady_rounds": self.n_unsteady,
             "rounds": [
                 {"bare": round(r.bare_tokens_per_s, 2), "runtime": round(r.runtime_tokens_per_s, 2)}
                 for r in self.rounds
             ],
             **({} if self.telemetry is None else self.telemetry.to_json()),
         }
+
+    def _unsteady_lines(self) -> tuple[str, ...]:
+        n = self.n_unsteady
+        if not n:
+            return ()
+        return (f"  in {n} of them turns began or ended all the while, and that counts: take more --tokens",)
 
     def lines(self) -> list[str]:
         """Give the report as a person reads it."""
@@ -135,6 +150,7 @@ class DecodeReport:
             f"  actorllama runtime      {self.runtime_tokens_per_s:10.1f} tokens/s, with sampling and text",
             f"  ratio                   {self.ratio:10.3f}"
             f", from {ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} rounds",
+            *self._unsteady_lines(),
             *(() if self.telemetry is None else self.telemetry.lines()),
             "Not shown: prompts, steps in which turns begin or end, quality, long contexts, other machines.",
         ]

@@ -14,7 +14,7 @@ from actorllama.engine import StepPart
 from actorllama.errors import EngineError
 from actorllama.runtime import Model
 
-__all__ = ["StepClock", "TakenTurn", "prompt_of", "steady_rate", "take_turns"]
+__all__ = ["StepClock", "TakenTurn", "prompt_of", "steady_rate", "take_turns", "whole_rate"]
 
 _N_LEFT_OUT = 1  # step at either end: one of them may hold a prompt's last rows or lack a turn
 _N_LEAST = 2
@@ -95,7 +95,7 @@ async def take_turns(
     return taken
 
 
-def steady_rate(taken: Sequence[TakenTurn], called_at_s: Sequence[float]) -> float:
+def steady_rate(taken: Sequence[TakenTurn], called_at_s: Sequence[float]) -> float | None:
     """Return tokens per second while all turns decode: after the last first token, before the first end.
 
     The bare loop has all its sequences from its first step to its last, so that is what it is held against.
@@ -105,17 +105,26 @@ def steady_rate(taken: Sequence[TakenTurn], called_at_s: Sequence[float]) -> flo
         taken: All turns of a round.
         called_at_s: When each step of it was begun.
 
-    Raises:
-        EngineError: They were never all there for long enough.
+    Returns:
+        ``None`` if they were never all there for more than three steps.
     """
     first_s, last_s = max(one.began_s for one in taken), min(one.ended_s for one in taken)
     steps = [at_s for at_s in called_at_s if first_s <= at_s <= last_s][_N_LEFT_OUT:-_N_LEFT_OUT]
     if len(steps) < _N_LEAST:
-        raise EngineError(
-            "the turns were never all there at once for more than three steps: nothing to measure. "
-            "Take more tokens, or another model."
-        )
+        return None
     return len(taken) * (len(steps) - 1) / (steps[-1] - steps[0])
+
+
+def whole_rate(taken: Sequence[TakenTurn]) -> float:
+    """Return tokens per second from the first token of any turn to the last of all: beginnings count, too.
+
+    Raises:
+        EngineError: Every turn ended with its first token.
+    """
+    n_tokens = sum(one.n_generated - 1 for one in taken)
+    if n_tokens == 0:
+        raise EngineError("every turn ended with its first token: nothing to measure. Take another model.")
+    return n_tokens / (max(one.ended_s for one in taken) - min(one.began_s for one in taken))
 
 
 def prompt_of(number: int) -> range:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorllama.bench.decode_turns import StepClock, TakenTurn, steady_rate
+from actorllama.bench.decode_turns import StepClock, TakenTurn, steady_rate, whole_rate
 from actorllama.errors import EngineError
 
 
@@ -20,9 +20,17 @@ def test_only_steps_with_all_turns_count() -> None:
 
 
 @pytest.mark.parametrize("steps", [[], [5.0], [5.0, 6.0, 7.0], [0.0, 1.0, 2.0, 12.0]])
-def test_turns_that_were_hardly_ever_all_there_are_no_measurement(steps: list[float]) -> None:
-    with pytest.raises(EngineError, match="more tokens"):
-        steady_rate([turn(1.0, 10.0), turn(4.5, 12.0)], steps)
+def test_turns_that_were_hardly_ever_all_there_have_no_steady_rate(steps: list[float]) -> None:
+    assert steady_rate([turn(1.0, 10.0), turn(4.5, 12.0)], steps) is None
+
+
+def test_the_whole_rate_counts_beginnings_and_ends() -> None:
+    assert whole_rate([turn(1.0, 10.0), turn(4.5, 13.0)]) == pytest.approx(2 * 9 / 12.0)
+
+
+def test_turns_of_one_token_are_no_measurement() -> None:
+    with pytest.raises(EngineError, match="another model"):
+        whole_rate([TakenTurn(began_s=1.0, ended_s=2.0, n_generated=1)])
 
 
 def test_a_step_clock_notes_the_calls_of_llama_decode_once() -> None:

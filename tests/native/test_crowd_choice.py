@@ -28,7 +28,8 @@ ASKED = (
 def matrix(n: int, *, n_vocab: int, seed: int) -> Rows:
     generator = np.random.default_rng(seed)
     scales = np.resize((5.0, 0.1, 1.0, 300.0, 1e-3), (n, 1))
-    return (generator.normal(size=(n, n_vocab)) * scales - 2.0).astype(np.float32)
+    rows: Rows = (generator.normal(size=(n, n_vocab)) * scales - 2.0).astype(np.float32)
+    return rows
 
 
 def members(tools: SamplerTools, *, bias: dict[int, float] | None = None) -> list[LlamaSampler]:
