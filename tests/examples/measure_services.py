@@ -1,6 +1,6 @@
 """How fast the FastAPI service is beside the plain trio one: eight clients, two of which disconnect.
 
-``python -m tests.examples.measure_services [--starts N] [--rounds N] [--turns N] [--tokens N] [--model demo]``
+``python -m tests.examples.measure_services [--starts N] [--rounds N] [--turns N] [--tokens N] [--model NAME]``
 
 No test: wall time on a shared machine proves nothing. Only the ratios say something: each round asks both
 services for the same turns, one after the other, in an order that alternates. Both run all the time, each
@@ -159,9 +159,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=24, help="of each round and service")
     parser.add_argument("--tokens", type=int, default=100, help="of a turn at most")
     parser.add_argument("--port", type=int, default=18_700, help="the first of two")
-    parser.add_argument(
-        "--model", default="15m", help=f"demo, a shape ({', '.join(SHAPES)}), or a GGUF file"
-    )
+    parser.add_argument("--model", default="15m", help=f"demo, a shape ({', '.join(SHAPES)}), or a GGUF file")
     options = parser.parse_args()
     laps: dict[str, list[Lap]] = {name: [] for name in COMMANDS}
     for start in range(options.starts):
