@@ -1,6 +1,6 @@
 """How fast the FastAPI service is beside the plain trio one: eight clients, two of which disconnect.
 
-``python -m tests.examples.measure_services [--starts N] [--rounds N] [--turns N] [--tokens N] [--model NAME]``
+``python -m tests.examples.measure_services [--starts N] [--rounds N] [--turns N] [--tokens N] [--model M]``
 
 No test: wall time on a shared machine proves nothing. Only the ratios say something: each round asks both
 services for the same turns, one after the other, in an order that alternates. Both run all the time, each
