@@ -233,3 +233,18 @@ class TheStoreKeepsTurns(RuleBasedStateMachine):
 @pytest.mark.slow
 def prop_a_store_keeps_turns() -> None:
     run_state_machine_as_test(TheStoreKeepsTurns)
+
+
+def test_a_removed_row_that_is_back_in_ram_is_queued_for_the_snapshot_that_still_waits() -> None:
+    """What was found once: the snapshot waited, so nothing was queued, and its row was only in RAM."""
+    machine = TheStoreKeepsTurns()
+    try:
+        long, short = [0] * 8, [0] * 4
+        machine.store.put_state(state_of(long))
+        row = state_of(long)[0]
+        machine.store.remove(row.key)
+        machine.store.put_in_ram(state_of(short)[:1])
+        assert machine.store.put_state(state_of(long)[3:]).is_queued
+        assert machine.store._behind.has(row.key)
+    finally:
+        machine.teardown()

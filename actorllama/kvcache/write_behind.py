@@ -59,18 +59,18 @@ class WriteBehind:
         if self._disk is None:
             return False
         fresh = {entry.key: entry for entry in entries if not self._is_safe(entry.key)}
-        if not fresh:
-            return True
         needed = dict.fromkeys(key for entry in entries for key in _parts_of(entry))
         needed.update(dict.fromkeys(entry.key for entry in entries))
-        queued = QueuedJob(
-            entries=list(fresh.values()), above=tuple(key for key in needed if key not in fresh)
-        )
-        lost = self.only_in_ram(queued.above)
+        above = tuple(key for key in needed if key not in fresh)
+        # Also where all of it waits already: a row of it may have been removed meanwhile, and be back in RAM.
+        lost = self.only_in_ram(above)
         if lost is None:
-            self._drop(queued.entries, reason="rootless")
+            if fresh:
+                self._drop(list(fresh.values()), reason="rootless")
             return False
-        queued.entries[:0] = lost
+        if not fresh and not lost:
+            return True
+        queued = QueuedJob(entries=[*lost, *fresh.values()], above=above)
         if not self.queue.has_room(queued.entries):
             self._drop(queued.entries, reason="behind")
             return False
