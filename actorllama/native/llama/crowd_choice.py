@@ -11,6 +11,7 @@ import llama_cpp
 import numpy as np
 
 from actorllama.native.llama.library import held_gil
+from actorllama.native.llama.sampler_candidates import bound_of_best
 from actorllama.native.rng import uniform_at
 from actorllama.native.sampler_shifts import Row
 
@@ -40,7 +41,6 @@ _reaches, _minus, _least = np.greater_equal, np.subtract, np.minimum
 _exp, _accumulate = np.exp, np.add.accumulate
 _MANY = 8  # times k: so many tokens may reach the bound before it is looked for again
 _SLACK = 0.3
-_N_BLOCKS = 64
 _MAX_MASK_BYTES = 1 << 21
 _HIGHEST_BITS = 0x7FFFFFFF
 
@@ -132,7 +132,6 @@ class _Bench:
         n, n_vocab = mask.shape
         ks = np.array([member.crowd_k for member in members])
         k = int(ks.max())
-        self._n_vocab = n_vocab
         self._mask, self._flat_mask = mask, mask.reshape(-1)
         self._row_starts = np.arange(n + 1) * n_vocab
         self._row_firsts = self._row_starts[:-1, None]
@@ -240,14 +239,7 @@ class _Bench:
     def _look_again(self, row: Row, index: int) -> bool:
         """Mark the tokens of one row that reach a bound of its own; False if too few do."""
         k, mask = self.members[index].crowd_k, self._mask[index]
-        n_groups = len(row) // _N_BLOCKS
-        if k < n_groups // 2:
-            # The k-th largest maximum of a group is a bound that at least k tokens reach.
-            width = n_groups * _N_BLOCKS
-            maxima = np.maximum.reduce(row[:width].reshape(_N_BLOCKS, n_groups), axis=0)
-            bound = np.partition(maxima, n_groups - k)[n_groups - k]
-        else:
-            bound = np.partition(row, len(row) - k)[len(row) - k]
+        bound = bound_of_best(row, k)
         _reaches(row, bound, mask)
         if np.count_nonzero(mask) < k:  # NaN, which has no place in an order, was taken for the highest
             bound = np.partition(np.where(np.isnan(row), -np.inf, row), len(row) - k)[len(row) - k]

@@ -9,7 +9,7 @@ import numpy as np
 
 from actorllama.native.sampler_shifts import Ids, Row
 
-__all__ = ["Candidates"]
+__all__ = ["Candidates", "bound_of_best"]
 
 _RECORD = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 _N_BLOCKS = 64
@@ -95,7 +95,7 @@ class Candidates:
         ids = _reaches(row, self._guess, self._mask).nonzero()[0]
         n = len(ids)
         if not k <= n <= _MANY * k:
-            ids = self._reaching(row, k, n_groups)
+            ids = (row >= bound_of_best(row, k)).nonzero()[0]
             n = len(ids)
             if n < k:  # NaN in the logits compares false
                 self.fill_all(row)
@@ -134,14 +134,6 @@ class Candidates:
         index = int(weights.searchsorted(u * weights[-1], "right"))
         return int(self._ids[index if index < n else n - 1])
 
-    @staticmethod
-    def _reaching(row: Row, k: int, n_groups: int) -> Ids:
-        """Return at least k tokens that contain the k best; fewer only where there is NaN."""
-        width = n_groups * _N_BLOCKS
-        maxima = np.maximum.reduce(row[:width].reshape(_N_BLOCKS, n_groups), axis=0)
-        bound = np.partition(maxima, n_groups - k)[n_groups - k]
-        return (row >= bound).nonzero()[0]
-
     def drop_forbidden(self) -> None:
         """Drop candidates at ``-inf``, which some filters leave in place; at least one is not.
 
@@ -174,3 +166,19 @@ class Candidates:
             sorted=False,
         )
         self.address = ctypes.addressof(self.array)
+
+
+def bound_of_best(row: Row, k: int) -> np.float32:
+    """Return a value that at least the k best tokens of a row reach; NaN in the row may make it too high.
+
+    The row is split into groups: the k-th largest maximum of a group is such a bound, and quickly found. With
+    few groups the k-th value itself is.
+    """
+    n_groups = len(row) // _N_BLOCKS
+    if k >= n_groups // 2:
+        exact: np.float32 = np.partition(row, len(row) - k)[len(row) - k]
+        return exact
+    width = n_groups * _N_BLOCKS
+    maxima = np.maximum.reduce(row[:width].reshape(_N_BLOCKS, n_groups), axis=0)
+    bound: np.float32 = np.partition(maxima, n_groups - k)[n_groups - k]
+    return bound
