@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorllama import Model, Runtime
+from actorllama import Config, Model, Runtime
 from actorllama.engine import ModelGauges
 from actorllama.engine.events import TURN_ENDED, TURN_FAILED
 from actorllama.engine.reports import TurnEnd
@@ -17,7 +18,8 @@ from actorllama.testing import Strategy, explore
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.strategies import schedules
 from props.engine_strategies import TurnProgram, programs_of_turns
-from props.prop_engine import CTX, LANGUAGE, N_SEQ, Caller, open_tree, run_all, wait_until_idle
+from props.prop_engine import CONFIG, CTX, LANGUAGE, N_SEQ, Caller, run_all, wait_until_idle
+from tests.inline_tree import open_tree
 
 PHASES = ("queue_s", "restore_s", "prefill_s", "decode_s", "save_s")
 
@@ -88,11 +90,12 @@ def prop_every_turn_and_every_token_is_accounted_for(
 ) -> None:
     """Callers that come, wait, share cells, leave: nothing is counted twice and nothing is lost."""
     opened: list[Runtime] = []
+    config = Config(engine=evolve(CONFIG.engine, n_reuse=n_reuse))
 
     async def scenario() -> None:
         opened.clear()
         callers = [Caller(program) for program in programs]
-        async with open_tree(FakeBackend(LANGUAGE), n_reuse=n_reuse) as rt:
+        async with open_tree(FakeBackend(LANGUAGE), config) as rt:
             opened.append(rt)
             model = await rt.load("fake", "x.gguf", n_seq=N_SEQ, ctx_per_seq=CTX, n_batch=12)
             with record(rt.system.bus, ("engine", "turn")) as heard:

@@ -6,15 +6,12 @@ schedule and in virtual time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
 import trio
 from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorllama import Config, Model, Runtime, TurnResult, open_runtime
+from actorllama import Config, Model, TurnResult
 from actorllama.engine import EngineOptions
 from actorllama.errors import EngineError, ModelNotLoaded, ModelUnavailable, TurnCancelled, TurnTimeout
 from actorllama.native import SamplingParams
@@ -23,26 +20,15 @@ from actorllama.testing import Strategy, explore
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
 from actorllama.testing.fake_oracle import ExpectedTurn, expected_turn
-from actorllama.testing.inline_host import InlineHost, run_inline
 from actorllama.testing.strategies import schedules
 from props.engine_strategies import TurnProgram, programs_of_turns
+from tests.inline_tree import open_tree
 
 N_SEQ = 2
 CTX = 40
 LANGUAGE = FakeLanguage(end_one_in=24)
+CONFIG = Config(engine=EngineOptions(n_mixed=6, n_reuse=32))
 PATIENCE_S = 5.0
-
-
-@asynccontextmanager
-async def open_tree(backend: FakeBackend, *, n_reuse: int = 32) -> AsyncGenerator[Runtime, None]:
-    """Open a runtime whose host steps in a task, and insist that it gives everything back."""
-    config = Config(engine=EngineOptions(n_mixed=6, n_reuse=n_reuse))
-    async with (
-        trio.open_nursery() as nursery,
-        open_runtime(config, backend=backend, make_host=lambda: InlineHost(nursery), runner=run_inline) as rt,
-    ):
-        yield rt
-    backend.ledger.check()
 
 
 @define
@@ -160,7 +146,7 @@ def prop_a_turn_brings_the_same_whatever_runs_beside_it(
         backend = FakeBackend(LANGUAGE)
         backends[:] = [backend]
         callers = [Caller(program) for program in programs]
-        async with open_tree(backend) as rt:
+        async with open_tree(backend, CONFIG) as rt:
             model = await rt.load("fake", "x.gguf", n_seq=N_SEQ, ctx_per_seq=CTX, n_batch=12)
             await run_all(callers, model)
             await wait_until_idle(model)
@@ -191,7 +177,7 @@ def prop_after_a_crash_everybody_was_told_and_the_next_turn_works(
         backend = FakeBackend(LANGUAGE)
         backend.faults.fail_decode(code, nth=nth)
         callers = [Caller(program) for program in programs]
-        async with open_tree(backend) as rt:
+        async with open_tree(backend, CONFIG) as rt:
             model = await rt.load("fake", "x.gguf", n_seq=N_SEQ, ctx_per_seq=CTX, n_batch=12)
             await run_all(callers, model)
             while backend.faults.n_decodes < nth:
@@ -232,7 +218,7 @@ def prop_unloading_or_killing_a_model_leaves_nobody_waiting(
     async def scenario() -> None:
         backend = FakeBackend(LANGUAGE)
         callers = [Caller(program) for program in programs]
-        async with open_tree(backend) as rt:
+        async with open_tree(backend, CONFIG) as rt:
             model = await rt.load("fake", "x.gguf", n_seq=N_SEQ, ctx_per_seq=CTX, n_batch=12)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(run_all, callers, model)
@@ -262,7 +248,7 @@ def prop_two_models_on_one_host_do_not_know_of_each_other(
     async def scenario() -> None:
         backend = FakeBackend(LANGUAGE)
         callers = [[Caller(program) for program in programs] for programs in (first, second)]
-        async with open_tree(backend) as rt:
+        async with open_tree(backend, CONFIG) as rt:
             models = [
                 await rt.load(name, "x.gguf", n_seq=N_SEQ, ctx_per_seq=CTX, n_batch=12) for name in ("a", "b")
             ]

@@ -19,7 +19,8 @@ from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_oracle import ExpectedTurn, expected_turn
 from actorllama.testing.strategies import schedules
 from props.engine_strategies import TurnProgram, programs_of_turns
-from props.prop_engine import CTX, LANGUAGE, N_SEQ, Caller, open_tree, run_all, wait_until_idle
+from props.prop_engine import CONFIG, CTX, LANGUAGE, N_SEQ, Caller, run_all, wait_until_idle
+from tests.inline_tree import open_tree
 
 Action: TypeAlias = Literal["go on", "leave and go on", "fork"]
 ACTIONS: tuple[Action, ...] = ("go on", "go on", "leave and go on", "fork")
@@ -183,7 +184,7 @@ def prop_a_turn_in_parts_is_the_unbroken_turn(
     async def scenario() -> None:
         backend = FakeBackend(LANGUAGE)
         callers = [Caller(program) for program in neighbours]
-        async with open_tree(backend) as rt:
+        async with open_tree(backend, CONFIG) as rt:
             model = await rt.load("fake", "x.gguf", n_seq=N_SEQ, ctx_per_seq=CTX, n_batch=12)
 
             async def tell(saga: Saga) -> None:

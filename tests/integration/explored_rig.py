@@ -1,36 +1,23 @@
-"""A whole tree without threads, for the explorer: its host steps in a task, jobs run where they are given."""
+"""What scenarios of a whole tree under many schedules share."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 import pytest
-import trio
 
-from actorllama import Config, Model, Runtime, open_runtime
+from actorllama import Model, Runtime
 from actorllama.actors import Ref
 from actorllama.errors import EngineError
 from actorllama.runtime.names import model_name
 from actorllama.testing import Strategy, explore
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
-from actorllama.testing.inline_host import InlineHost, run_inline
+from tests.inline_tree import open_tree
 
 Scenario: TypeAlias = Callable[[Runtime, Model, FakeBackend], Awaitable[None]]
 """What happens to a loaded model, named ``fake``."""
-
-
-@asynccontextmanager
-async def open_tree(backend: FakeBackend, config: Config | None = None) -> AsyncGenerator[Runtime, None]:
-    """Open a runtime whose host steps in a task, and insist that it gives everything back."""
-    async with (
-        trio.open_nursery() as nursery,
-        open_runtime(config, backend=backend, make_host=lambda: InlineHost(nursery), runner=run_inline) as rt,
-    ):
-        yield rt
-    backend.ledger.check()
 
 
 def run(scenario: Scenario, strategy: Strategy, *, n_seq: int) -> None:

@@ -18,7 +18,8 @@ from actorllama.testing import Strategy, dfs, explore, pct, random
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
 from actorllama.testing.fake_oracle import expected_turn
-from tests.integration.explored_rig import Scenario, open_tree
+from tests.inline_tree import open_tree
+from tests.integration.explored_rig import Scenario
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,8 @@ from actorllama.runtime.names import model_name
 from actorllama.testing import Strategy, dfs, explore, pct, random
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
-from tests.integration.explored_rig import open_tree, strategy_fixture
+from tests.inline_tree import open_tree
+from tests.integration.explored_rig import strategy_fixture
 
 pytestmark = pytest.mark.slow
 

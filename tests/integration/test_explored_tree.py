@@ -19,7 +19,8 @@ from actorllama.errors import (
 from actorllama.testing import Strategy, dfs, explore, pct, random
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
-from tests.integration.explored_rig import actor_of, open_tree, run, strategy_fixture, take
+from tests.inline_tree import open_tree
+from tests.integration.explored_rig import actor_of, run, strategy_fixture, take
 
 pytestmark = pytest.mark.slow
 

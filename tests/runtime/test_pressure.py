@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actorllama import Config, Model, Runtime, TurnResult, open_runtime
+from actorllama import Config, Model, Runtime, TurnResult
 from actorllama.engine import PressureOptions, ShowPressure, WaitReady
 from actorllama.engine.cache_messages import CountCells
 from actorllama.engine.events import PRESSURE_WON
@@ -25,8 +25,8 @@ from actorllama.testing.fake_backend import WEIGHTS_BYTES, FakeBackend
 from actorllama.testing.fake_context import CELL_BYTES
 from actorllama.testing.fake_cutter import FakeCutter
 from actorllama.testing.fake_language import FakeLanguage
-from actorllama.testing.inline_host import InlineHost, run_inline
 from actorllama.testing.manual_pressure import ManualPressure
+from tests.inline_tree import open_tree
 
 CTX = 256
 N_SEQ = 4
@@ -80,20 +80,8 @@ async def opened(
         pressure=PressureOptions(sample_interval_s=sample_interval_s, interval_s=0.5),
         cache=CacheOptions(block_tokens=block_tokens),
     )
-    async with (
-        trio.open_nursery() as nursery,
-        open_runtime(
-            config,
-            backend=backend,
-            bus=bus,
-            state_dir=state_dir,
-            make_host=lambda: InlineHost(nursery),
-            runner=run_inline,
-            memory_sources=(memory,),
-        ) as rt,
-    ):
+    async with open_tree(backend, config, bus=bus, state_dir=state_dir, memory_sources=(memory,)) as rt:
         yield rt, await rt.load("fake", "x.gguf", n_seq=N_SEQ, ctx_per_seq=CTX)
-    backend.ledger.check()
 
 
 async def greedy(model: Model, prompt: str = PROMPT, *, n: int = 8, keep: bool = False) -> TurnResult:

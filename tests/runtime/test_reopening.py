@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from actorllama import Config, Model, Runtime, TurnResult, open_runtime
+from actorllama import Config, Model, Runtime, TurnResult
 from actorllama.engine import WaitReady
 from actorllama.engine.cache_messages import CountCells
 from actorllama.engine.memory_messages import Park
@@ -19,7 +19,7 @@ from actorllama.runtime.names import CACHE_NAME, model_name
 from actorllama.telemetry import Bus, MemoryHandler
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_cutter import FakeCutter
-from actorllama.testing.inline_host import InlineHost, run_inline
+from tests.inline_tree import open_tree
 
 CTX = 256
 N_SEQ = 4
@@ -33,17 +33,7 @@ async def opened(
     backend: FakeBackend, *, bus: Bus | None = None, state_dir: Path | None = None, block_tokens: int = 16
 ) -> AsyncGenerator[tuple[Runtime, Model], None]:
     config = Config(cache=CacheOptions(block_tokens=block_tokens))
-    async with (
-        trio.open_nursery() as nursery,
-        open_runtime(
-            config,
-            backend=backend,
-            bus=bus,
-            state_dir=state_dir,
-            make_host=lambda: InlineHost(nursery),
-            runner=run_inline,
-        ) as rt,
-    ):
+    async with open_tree(backend, config, bus=bus, state_dir=state_dir) as rt:
         yield rt, await load(rt)
 
 

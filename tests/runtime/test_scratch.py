@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import MockClock
 
-from actorllama import Config, Model, Runtime, open_runtime
+from actorllama import Config, Model, Runtime
 from actorllama.actors import Ref
 from actorllama.engine import PressureOptions
 from actorllama.engine.events import PRESSURE_WON
@@ -19,8 +19,8 @@ from actorllama.runtime.names import model_name
 from actorllama.telemetry import Bus, MemoryHandler
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
-from actorllama.testing.inline_host import InlineHost, run_inline
 from actorllama.testing.manual_pressure import ManualPressure
+from tests.inline_tree import open_tree
 
 CTX = 1 << 15
 PROMPT = "x" * (CTX - 64)
@@ -39,22 +39,11 @@ async def opened(
         cache=CacheOptions(ram_limit_bytes=0),
     )
     memory.set(used_bytes=0, limit_bytes=GIB)
-    async with (
-        trio.open_nursery() as nursery,
-        open_runtime(
-            config,
-            backend=backend,
-            bus=bus,
-            make_host=lambda: InlineHost(nursery),
-            runner=run_inline,
-            memory_sources=(memory,),
-        ) as rt,
-    ):
+    async with open_tree(backend, config, bus=bus, memory_sources=(memory,)) as rt:
         model = await rt.load("fake", "x.gguf", n_seq=2, ctx_per_seq=CTX, n_batch=1 << 14)
         actor = rt.system.whereis(model_name("fake"))
         assert actor is not None
         yield rt, model, actor
-    backend.ledger.check()
 
 
 async def scratch_bytes(actor: Ref) -> int:
