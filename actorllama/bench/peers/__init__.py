@@ -3,9 +3,10 @@
 **What lives here.** ``options.py``: what is measured. ``roster.py``: who was found. ``contestant.py``: what a
 contestant is asked and answers; ``llama_server.py``, ``python_server.py``, ``own_peer.py`` speak HTTP
 (``http_client.py``), ``line_peer.py`` speaks lines to a process that embeds a library (``own_embedded.py``;
-``llama_child.py`` belongs to the peer and stands alone). ``process.py`` and ``leash.py``: processes that
-end with the bench. ``side.py``: one contestant in one load; ``loads.py``, ``restart.py``: the loads.
-``memory.py``, ``figures.py``, ``bars.py``, ``report.py``: what came of it. ``run.py``: all of it.
+``llama_child.py`` belongs to the peer and stands alone). ``process_peer.py``: what all of them have in
+common. ``process.py`` and ``leash.py``: processes that end with the bench. ``side.py``: one contestant in one
+load; ``loads.py``, ``restart.py``: the loads. ``memory.py``, ``figures.py``, ``bars.py``, ``report.py``: what
+came of it. ``run.py``: all of it.
 
 **Why this way, and what we refused.** Libraries and servers are not compared through one transport: what is
 embedded has none, and says so; actorllama takes part both ways, so that llama-server has a counterpart with

@@ -11,7 +11,7 @@ import trio
 
 from actorllama.bench.peers.contestant import Ask, Setup, Taken
 from actorllama.bench.peers.memory import MemoryUse, memory_of
-from actorllama.bench.peers.process import PeerProcess
+from actorllama.bench.peers.process_peer import ProcessPeer
 from actorllama.errors import EngineError
 
 __all__ = ["LinePeer"]
@@ -19,7 +19,7 @@ __all__ = ["LinePeer"]
 _START_TIMEOUT_S: Final = 180.0
 
 
-class LinePeer:
+class LinePeer(ProcessPeer):
     """A process that reads orders and writes answers, one JSON object in a line.
 
     It takes the times itself, as a program that embeds the library would see them; they begin when the order
@@ -30,10 +30,9 @@ class LinePeer:
 
     def __init__(self, setup: Setup, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Take note of how it is to be started."""
-        self._setup = setup
+        super().__init__(setup)
         self._command = list(command)
         self._environment = dict(environment)
-        self._process: PeerProcess | None = None
         self._n_orders = 0
         self._answers: dict[int, dict[str, object]] = {}
         self._news = trio.Event()
@@ -41,19 +40,11 @@ class LinePeer:
         self._reading = trio.Lock()
         self._writing = trio.Lock()
 
-    @property
-    def pid(self) -> int:
-        """The process that computes."""
-        assert self._process is not None, "started"
-        return self._process.pid
-
     async def start(self) -> None:
         """Start it and wait until its model is loaded."""
-        self._setup.saved.mkdir(parents=True, exist_ok=True)
         self._answers.clear()
         self._rest = b""
-        log = self._setup.root / "log.txt"
-        self._process = PeerProcess(self._command, log=log, environment=self._environment, has_pipes=True)
+        self._begin(self._command, environment=self._environment, has_pipes=True)
         with trio.move_on_after(_START_TIMEOUT_S):
             await self._answer(0)
             return
@@ -73,31 +64,14 @@ class LinePeer:
             key=cast("str | None", told.get("key")),
         )
 
-    async def settle(self, slots: Sequence[int]) -> None:
-        """Do nothing: what is saved is saved as turns end."""
-
-    async def bring_back(self, slot: int) -> None:
-        """Do nothing: a prompt finds what was saved, or does not."""
-
     async def memory(self) -> MemoryUse:
         """Read what the process takes, its cache told apart."""
         told = await self._order(op="cache")
         return memory_of(self.pid, cache_bytes=cast("int", told["n_bytes"]))
 
-    async def stop(self) -> None:
-        """Send SIGTERM and wait: what is still to be written is written."""
-        if self._process is not None:
-            await self._process.stop()
-
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        if self._process is not None:
-            self._process.kill()
-
     # -- lines ---------------------------------------------------------------------------------
 
     async def _order(self, **order: object) -> dict[str, object]:
-        assert self._process is not None, "started"
         assert self._process.pipes is not None, "started with pipes"
         self._n_orders += 1
         number = self._n_orders
@@ -129,7 +103,6 @@ class LinePeer:
         return self._answers.pop(number)
 
     async def _read_some(self) -> None:
-        assert self._process is not None, "started"
         assert self._process.pipes is not None, "started with pipes"
         some = await self._process.pipes[1].receive_some(1 << 20)
         if not some:

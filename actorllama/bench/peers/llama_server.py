@@ -12,8 +12,8 @@ import trio
 
 from actorllama.bench.peers.contestant import Ask, Setup, Taken
 from actorllama.bench.peers.http_client import Answer, free_port, get_json, post, post_json
-from actorllama.bench.peers.memory import MemoryUse, memory_of
 from actorllama.bench.peers.process import PeerProcess
+from actorllama.bench.peers.process_peer import ProcessPeer
 from actorllama.errors import EngineError
 
 __all__ = ["LlamaServer", "taken_of", "wait_until_it_answers"]
@@ -22,7 +22,7 @@ _START_TIMEOUT_S: Final = 180.0
 _POLL_S: Final = 0.02
 
 
-class LlamaServer:
+class LlamaServer(ProcessPeer):
     """llama-server with a slot for each conversation side by side, asked at ``/completion``.
 
     Its cache of prompts in RAM is on, with the budget that all contestants have. Before a restart the slots
@@ -33,16 +33,9 @@ class LlamaServer:
 
     def __init__(self, setup: Setup, program: Path) -> None:
         """Take note of how it is to be started."""
-        self._setup = setup
+        super().__init__(setup)
         self._program = program
-        self._process: PeerProcess | None = None
         self._port = 0
-
-    @property
-    def pid(self) -> int:
-        """The process that computes."""
-        assert self._process is not None, "started"
-        return self._process.pid
 
     def command(self, port: int) -> list[str]:
         """Give the command line that it is started with."""
@@ -60,11 +53,9 @@ class LlamaServer:
 
     async def start(self) -> None:
         """Start it and wait until it is healthy."""
-        self._setup.saved.mkdir(parents=True, exist_ok=True)
         self._port = await free_port()
-        log = self._setup.root / "log.txt"
-        self._process = PeerProcess(self.command(self._port), log=log, environment={})
-        await wait_until_it_answers(self._process, self._port, "/health")
+        process = self._begin(self.command(self._port), environment={})
+        await wait_until_it_answers(process, self._port, "/health")
 
     async def take(self, ask: Ask) -> Taken:
         """Ask for a completion and take its events."""
@@ -89,20 +80,6 @@ class LlamaServer:
     async def bring_back(self, slot: int) -> None:
         """Restore a slot that was saved."""
         await post_json(self._port, f"/slots/{slot}?action=restore", {"filename": f"{slot}.bin"})
-
-    async def memory(self) -> MemoryUse:
-        """Read what the process takes; what its cache of prompts takes of it, the server does not tell."""
-        return memory_of(self.pid)
-
-    async def stop(self) -> None:
-        """Send SIGTERM and wait."""
-        if self._process is not None:
-            await self._process.stop()
-
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        if self._process is not None:
-            self._process.kill()
 
 
 async def wait_until_it_answers(process: PeerProcess, port: int, path: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 
 from attrs import asdict
 
@@ -13,12 +12,12 @@ from actorllama.bench.peers.http_client import free_port, get_json, post
 from actorllama.bench.peers.llama_server import taken_of, wait_until_it_answers
 from actorllama.bench.peers.memory import MemoryUse, memory_of
 from actorllama.bench.peers.own import OwnOrder
-from actorllama.bench.peers.process import PeerProcess
+from actorllama.bench.peers.process_peer import ProcessPeer
 
 __all__ = ["OwnService", "order_of", "python_environment"]
 
 
-class OwnService:
+class OwnService(ProcessPeer):
     """actorllama in a process of its own, asked over HTTP as llama-server is.
 
     Every turn is kept, in RAM and on disk: nothing is to be done before a restart, nor after it.
@@ -28,53 +27,26 @@ class OwnService:
 
     def __init__(self, setup: Setup) -> None:
         """Take note of how it is to be started."""
-        self._setup = setup
-        self._process: PeerProcess | None = None
+        super().__init__(setup)
         self._port = 0
-
-    @property
-    def pid(self) -> int:
-        """The process that computes."""
-        assert self._process is not None, "started"
-        return self._process.pid
 
     async def start(self) -> None:
         """Start the service and wait until it answers."""
-        self._setup.saved.mkdir(parents=True, exist_ok=True)
         self._port = await free_port()
         program = [sys.executable, "-m", "actorllama.bench.peers.own_service"]
-        self._process = PeerProcess(
-            [*program, str(self._port), json.dumps(asdict(order_of(self._setup)))],
-            log=self._setup.root / "log.txt",
-            environment=python_environment(self._setup),
-        )
-        await wait_until_it_answers(self._process, self._port, "/health")
+        command = [*program, str(self._port), json.dumps(asdict(order_of(self._setup)))]
+        process = self._begin(command, environment=python_environment(self._setup))
+        await wait_until_it_answers(process, self._port, "/health")
 
     async def take(self, ask: Ask) -> Taken:
         """Ask for a completion and take its events."""
         body: dict[str, object] = {"prompt": list(ask.prompt), "n_predict": ask.n_reply, "after": ask.after}
         return taken_of(await post(self._port, "/completion", body))
 
-    async def settle(self, slots: Sequence[int]) -> None:
-        """Do nothing: turns are saved as they end."""
-
-    async def bring_back(self, slot: int) -> None:
-        """Do nothing: a prompt finds what was saved."""
-
     async def memory(self) -> MemoryUse:
         """Read what the process takes, its cache told apart."""
         cache = await get_json(self._port, "/cache")
         return memory_of(self.pid, cache_bytes=int(str(cache["n_bytes"])))
-
-    async def stop(self) -> None:
-        """Send SIGTERM and wait: what is still to be written is written."""
-        if self._process is not None:
-            await self._process.stop()
-
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        if self._process is not None:
-            self._process.kill()
 
 
 def order_of(setup: Setup) -> OwnOrder:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from actorllama.bench.peers.contestant import Ask, Setup, Taken
 from actorllama.bench.peers.http_client import Answer, free_port, post
 from actorllama.bench.peers.llama_server import wait_until_it_answers
-from actorllama.bench.peers.memory import MemoryUse, memory_of
 from actorllama.bench.peers.own_peer import python_environment
-from actorllama.bench.peers.process import PeerProcess
+from actorllama.bench.peers.process_peer import ProcessPeer
 from actorllama.errors import EngineError
 
 __all__ = ["PythonServer"]
@@ -20,32 +18,25 @@ __all__ = ["PythonServer"]
 _N_BYTES: Final = 256
 
 
-class PythonServer:
+class PythonServer(ProcessPeer):
     """llama-cpp-python's server with its RAM cache, asked at ``/v1/completions``.
 
     It takes and tells text only, and one turn at a time. Of a random model the tokens below 256 are bytes, so
     prompts go as text; replies come as text and are cut into tokens anew in the next prompt.
+    Its RAM cache ends with it.
 
     Owner: the scenario.
     """
 
     def __init__(self, setup: Setup, python: Path) -> None:
         """Take note of how it is to be started."""
-        self._setup = setup
+        super().__init__(setup)
         self._python = python
-        self._process: PeerProcess | None = None
         self._port = 0
-
-    @property
-    def pid(self) -> int:
-        """The process that computes."""
-        assert self._process is not None, "started"
-        return self._process.pid
 
     async def start(self) -> None:
         """Start it and wait until it lists its model."""
         setup = self._setup
-        setup.saved.mkdir(parents=True, exist_ok=True)
         self._port = await free_port()
         command = [
             *(str(self._python), "-m", "llama_cpp.server", "--model", str(setup.model)),
@@ -56,9 +47,8 @@ class PythonServer:
         ]
         if setup.ram_cache_bytes:
             command += ["--cache", "true", "--cache_type", "ram", "--cache_size", str(setup.ram_cache_bytes)]
-        environment = python_environment(setup)
-        self._process = PeerProcess(command, log=setup.root / "log.txt", environment=environment)
-        await wait_until_it_answers(self._process, self._port, "/v1/models")
+        process = self._begin(command, environment=python_environment(setup))
+        await wait_until_it_answers(process, self._port, "/v1/models")
 
     async def take(self, ask: Ask) -> Taken:
         """Ask for a completion and take its events; who asks meanwhile waits, as the server would have it."""
@@ -69,26 +59,6 @@ class PythonServer:
             "stream": True,
         }
         return _taken_of(await post(self._port, "/v1/completions", body), n_prompt=len(ask.prompt))
-
-    async def settle(self, slots: Sequence[int]) -> None:
-        """Do nothing: its RAM cache ends with it."""
-
-    async def bring_back(self, slot: int) -> None:
-        """Do nothing: there is nothing to bring."""
-
-    async def memory(self) -> MemoryUse:
-        """Read what the process takes; what its cache takes of it, it does not tell."""
-        return memory_of(self.pid)
-
-    async def stop(self) -> None:
-        """Send SIGTERM and wait."""
-        if self._process is not None:
-            await self._process.stop()
-
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        if self._process is not None:
-            self._process.kill()
 
 
 def _taken_of(answer: Answer, *, n_prompt: int) -> Taken:
