@@ -22,6 +22,7 @@ from actorllama.kvcache import (
     Boundary,
     DiskTier,
     PosixFileSystem,
+    PrefetchJob,
     PutReport,
     RamTier,
     Snapshot,
@@ -29,6 +30,7 @@ from actorllama.kvcache import (
     StoredEntry,
     WriteJob,
     chain_of,
+    fresh_memory,
 )
 
 N = 2
@@ -92,6 +94,8 @@ class TheStoreKeepsTurns(RuleBasedStateMachine):
         self.made: dict[str, StoredEntry] = {}
         self.lost: set[str] = set()  # taken off the disk: by a removal, or behind the store's back
         self.job: WriteJob | None = None
+        self.prefetch: PrefetchJob | None = None
+        self.removed: set[str] = set()  # since it was begun
         self.start()
 
     def start(self) -> None:
@@ -102,6 +106,7 @@ class TheStoreKeepsTurns(RuleBasedStateMachine):
         )
         self.store.refresh()
         self.job = None
+        self.prefetch = None
 
     def teardown(self) -> None:
         shutil.rmtree(self.root)
@@ -149,8 +154,35 @@ class TheStoreKeepsTurns(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(state_of(tokens))).key
         self.store.remove(key)
         self.lost.add(key)
+        self.removed.add(key)
         assert self.store.get(key) is None
         assert self.store.index.tiers_of(key) == ()
+
+    @precondition(lambda self: self.prefetch is None)
+    @rule(data=st.data())
+    def begin_prefetching(self, data: st.DataObject) -> None:
+        self.disk.listing()
+        turns = list(self.disk.latest_turns(limit_bytes=data.draw(st.sampled_from([None, 4000]))))
+        if turns:
+            self.prefetch = self.store.prefetch(data.draw(st.sampled_from(turns)))
+            self.removed = set()
+
+    @precondition(lambda self: self.prefetch is not None)
+    @rule()
+    def finish_prefetching(self) -> None:
+        assert self.prefetch is not None
+        before = {path: path.stat().st_mtime_ns for path in self.root.rglob("*.*")}
+        entries = self.prefetch.run(keep=fresh_memory)
+        assert {path: path.stat().st_mtime_ns for path in self.root.rglob("*.*")} == before, "no use of them"
+        assert [entry.key for entry in entries] == list(self.prefetch.keys)[: len(entries)]
+        assert len(entries) == len(self.prefetch.keys) or self.prefetch.keys[len(entries)] in self.lost
+        assert all(is_same(entry, self.made[entry.key]) for entry in entries)
+        had = {key for key in self.removed if self.store.get_ram(key) is not None}  # put again since
+        self.store.prefetched(entries)
+        on_disk = self.store.index.in_tier("disk")
+        for key in self.removed - had - on_disk:
+            assert self.store.get_ram(key) is None, "what was removed does not come back"
+        self.prefetch = None
 
     @rule()
     def begin_writing(self) -> None:

@@ -87,7 +87,10 @@ class WarmBenchOptions:
     def config(self, *, ram_limit_bytes: int = 4 << 30) -> Config:
         """Make the configuration of one runtime: every step of the neighbours is told at once."""
         cache = CacheOptions(
-            ram_limit_bytes=ram_limit_bytes, pending_limit_bytes=4 << 30, block_tokens=self.block_tokens
+            ram_limit_bytes=ram_limit_bytes,
+            pending_limit_bytes=4 << 30,
+            prefetch_bytes=0,  # after a restart the disk is measured
+            block_tokens=self.block_tokens,
         )
         return Config(cache=cache, engine=EngineOptions(post_interval_s=0.0))
 

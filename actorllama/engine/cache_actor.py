@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import ClassVar, Final, TypeAlias, assert_never
@@ -27,7 +28,17 @@ from actorllama.actors import (
     is_normal,
 )
 from actorllama.engine import events
-from actorllama.engine.cache_jobs import Bring, Brought, CacheJob, JobOutcome, Split, Touch, Write, begun
+from actorllama.engine.cache_jobs import (
+    Bring,
+    Brought,
+    CacheJob,
+    JobOutcome,
+    Prefetch,
+    Split,
+    Touch,
+    Write,
+    begun,
+)
 from actorllama.engine.cache_memory import CacheMemory
 from actorllama.engine.cache_messages import (
     CacheCall,
@@ -42,21 +53,20 @@ from actorllama.engine.cache_messages import (
     TrimIdle,
     TrimMore,
 )
+from actorllama.engine.cache_opening import open_cache
 from actorllama.engine.cache_worker import CacheWorker, JobDone
 from actorllama.engine.commands import RestoredState
 from actorllama.engine.idle_clock import IdleClock
 from actorllama.engine.job_memory import JobMemory, MemoryLoan
+from actorllama.engine.prefetcher import Prefetcher
 from actorllama.engine.restore_cost import RestoreCost
 from actorllama.engine.split_queue import SplitQueue
 from actorllama.errors import CacheError, StateError, TierFull
 from actorllama.kvcache import (
     CacheOptions,
-    DiskTier,
     Found,
     PrefixHit,
     PutReport,
-    RamTier,
-    SnapshotStore,
     StoredEntry,
     chain_of,
     codec_named,
@@ -94,7 +104,6 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         self._counting: deque[tuple[CountCells, Caller]] = deque()
         self._is_writing = False
         self._cost = RestoreCost()
-        self._latest_bytes = 0
         self._job_memory = JobMemory(
             ram_limit_bytes=options.ram_limit_bytes, pending_limit_bytes=options.pending_limit_bytes
         )
@@ -102,41 +111,21 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
     async def init(self, ctx: Context) -> InitOutcome:
         """Open the tiers; a disk tier that cannot be opened refuses the start."""
         self._context = ctx
-        self._store = self._open() if self._root is None else await trio.to_thread.run_sync(self._open)
+        opening = partial(open_cache, self._options, self._root, mac_key=self._mac_key, bus=ctx.bus)
+        opened = opening() if self._root is None else await trio.to_thread.run_sync(opening)
+        self._store, self._latest_bytes = opened.store, opened.state_bytes
+        self._prefetcher = Prefetcher(self._store, opened.turns, bus=ctx.bus)
         self._idle = IdleClock(ctx, TrimIdle())
         self._memory = CacheMemory(self._store, self._job_memory, trim=self._begin_trim)
         return Ready(continue_with=None)
 
     async def handle_continue(self, term: object) -> Outcome:
-        """Have pages at hand for the turn that goes on first: while a model loads nobody waits for them."""
+        """Have pages at hand for the turn that goes on first, and rows: while a model loads nobody waits."""
         pages = self._job_memory.ahead_of_bringing(min(self._latest_bytes, _AHEAD_BYTES))
         if pages is not None:
             await self._run(Touch(pages=pages))
+        await self._prefetch_next()
         return NoReply()
-
-    def _open(self) -> SnapshotStore:
-        options, bus = self._options, self._context.bus
-        disk = None
-        if self._root is not None:
-            disk = DiskTier(
-                self._root,
-                limit_bytes=options.disk_limit_bytes,
-                temporary_age_s=options.temporary_age_s,
-                codec=options.disk_codec,
-                mac_key=self._mac_key,
-                bus=bus,
-            )
-        store = SnapshotStore(
-            ram=RamTier(limit_bytes=options.ram_limit_bytes, policy=options.policy, bus=bus),
-            disk=disk,
-            pending_limit_bytes=options.pending_limit_bytes,
-            bus=bus,
-        )
-        if disk is not None:
-            disk.sweep()
-            store.refresh()
-            self._latest_bytes = disk.latest_state_bytes()
-        return store
 
     async def handle_call(self, message: CacheCall, caller: Caller) -> Outcome:
         """Answer from the index at once, from the disk through a thread."""
@@ -152,6 +141,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             case OfferMemory():
                 return Reply(self._memory.offer())
             case GiveBack():
+                self._prefetcher.give_up()
                 self._memory.begin(message, caller)
                 await self._write_next()
                 return NoReply()
@@ -201,7 +191,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                     written = await trio.to_thread.run_sync(child_job.run)  # adopts what its child wrote
                     with suppress(CacheError):
                         self._store.finish(child_job.job, written)
-                case Bring() | Touch():
+                case Bring() | Prefetch() | Touch():
                     pass  # nobody waits for it any more
         while len(self._to_split):
             split = self._split_of(self._to_split.first)
@@ -376,6 +366,10 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             case Bring():
                 self._job_memory.take_back(job.memory)
                 await self._brought(job, outcome)
+            case Prefetch():
+                self._job_memory.take_back(job.memory)
+                self._prefetcher.done(job, outcome, duration_s=perf_counter() - job.began_s)
+                await self._prefetch_next()
             case Touch():
                 pass
             case Write():
@@ -385,6 +379,11 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                         self._store.finish(job.job, outcome)
             case _:
                 assert_never(job)
+
+    async def _prefetch_next(self) -> None:
+        job = self._prefetcher.next_job(self._job_memory.lend_for_cutting)
+        if job is not None:
+            await self._run(job)
 
     async def _lost(self, message: Exit) -> None:
         """Take note of a child's end; one that crashed has lost its job."""

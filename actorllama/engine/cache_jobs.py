@@ -18,6 +18,7 @@ from actorllama.kvcache import (
     Chain,
     ChainReader,
     Prefault,
+    PrefetchJob,
     PrefixHit,
     PutReport,
     ReadJob,
@@ -30,7 +31,7 @@ from actorllama.kvcache import (
     fresh_memory,
 )
 
-__all__ = ["Bring", "Brought", "CacheJob", "JobOutcome", "Split", "Touch", "Write", "begun"]
+__all__ = ["Bring", "Brought", "CacheJob", "JobOutcome", "Prefetch", "Split", "Touch", "Write", "begun"]
 
 _INLINE_BYTES = 1 << 18  # copying this much takes some tens of microseconds; a hop to a thread takes 100
 # A child, its thread and the way back take half a millisecond, most of it on the event loop. This much takes
@@ -169,6 +170,20 @@ class Bring:
 
 
 @frozen(kw_only=True)
+class Prefetch:
+    """Read a turn that nobody has asked for yet."""
+
+    job: PrefetchJob
+    memory: MemoryLoan = field(repr=False, eq=False)
+    began_s: float = field(factory=perf_counter)
+    is_quick = False
+
+    def run(self) -> tuple[StoredEntry, ...]:
+        """Read it, as far as it can be had."""
+        return self.job.run(keep=self.memory.keep)
+
+
+@frozen(kw_only=True)
 class Touch:
     """Touch pages ahead of the next state that is cut."""
 
@@ -192,7 +207,7 @@ class Write:
         return self.job.run()
 
 
-CacheJob: TypeAlias = Split | Bring | Touch | Write
+CacheJob: TypeAlias = Split | Bring | Prefetch | Touch | Write
 JobOutcome: TypeAlias = tuple[StoredEntry, ...] | Brought | PutReport | StateError | CacheError | None
 """What a job brought; ``CacheError`` stands for a worker that crashed."""
 

@@ -22,6 +22,7 @@ __all__ = [
     "STEP_REPORTED",
     "TURN_ENDED",
     "TURN_FAILED",
+    "TURN_PREFETCHED",
     "TURN_QUEUED",
     "TURN_REFUSED",
     "TURN_STARTED",
@@ -114,6 +115,13 @@ CELLS_DROPPED = Event(
     level="warning",
     doc="Computed cells could not be kept or brought back; they will be computed again, nothing else.",
 )
+TURN_PREFETCHED = Event(
+    name=("engine", "turn", "prefetched"),
+    measurements=("n_entries", "read_bytes", "duration_s"),
+    metadata=("key",),
+    level="debug",
+    doc="A saved turn that was used last is in RAM before anybody has asked for it.",
+)
 STEP_REPORTED = Event(
     name=("engine", "step", "reported"),
     measurements=("n_steps", "n_prefilled", "n_decoded", "n_live", "n_queued", "decode_s", "sample_s"),
@@ -179,6 +187,7 @@ EVENTS: tuple[Event, ...] = (
     TURN_FAILED,
     TURN_REFUSED,
     CELLS_DROPPED,
+    TURN_PREFETCHED,
     CONTEXT_PARKED,
     CONTEXT_REOPENED,
     PRESSURE_BEGAN,

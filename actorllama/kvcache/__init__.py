@@ -61,7 +61,8 @@ from actorllama.kvcache.file_head import FileHead
 from actorllama.kvcache.file_system import FileFacts, FileSystem
 from actorllama.kvcache.header import FORMAT_VERSION, HEADER_BYTES, SECTIONS, Buffer
 from actorllama.kvcache.hit import Found, Kept
-from actorllama.kvcache.jobs import ReadJob, WriteJob
+from actorllama.kvcache.jobs import PrefetchJob, ReadJob, WriteJob
+from actorllama.kvcache.latest_turns import LatestTurn
 from actorllama.kvcache.lineage import Lineage
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.owner import Owner
@@ -116,10 +117,12 @@ __all__ = [
     "How",
     "Kept",
     "KnownFile",
+    "LatestTurn",
     "Lineage",
     "Owner",
     "PosixFileSystem",
     "Prefault",
+    "PrefetchJob",
     "PrefixHit",
     "PrefixIndex",
     "PutReport",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -26,7 +26,7 @@ from actorllama.kvcache.events import (
 from actorllama.kvcache.fields import is_key
 from actorllama.kvcache.file_system import FileSystem
 from actorllama.kvcache.header import Buffer, mac_key_id
-from actorllama.kvcache.latest_state import latest_state_bytes
+from actorllama.kvcache.latest_turns import LatestTurn, latest_turns
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.posix import PosixFileSystem
 from actorllama.kvcache.publish import How, publish
@@ -164,16 +164,13 @@ class DiskTier:
 
         Cost: a read and a digest of all bytes.
         """
-
-        def read() -> StoredEntry:
-            at_ns = self.now_ns() if used_ns is None else used_ns
-            return read_entry(
-                self._directory, key, limit_bytes=self.limit_bytes, used_ns=at_ns, allocate=allocate
-            )
-
-        entry = self._judged(key, read)[0] if is_key(key) else None
+        entry = self._read(key, self.now_ns() if used_ns is None else used_ns, allocate)
         self._tally.add("misses" if entry is None else "hits")
         return entry
+
+    def look(self, key: str, *, allocate: Allocate = fresh_memory) -> StoredEntry | None:
+        """Read an entry as `get` does; this is no use of it."""
+        return self._read(key, None, allocate)
 
     def now_ns(self) -> int:
         """Tell the time of a use that happens now."""
@@ -235,12 +232,12 @@ class DiskTier:
         known = self._directory.known()
         return tuple(one.facts for one in known if one.kind == "entry" and one.facts is not None)
 
-    def latest_state_bytes(self) -> int:
-        """Count what the latest turn's state takes in memory, by what the last listing found; 0 if none.
+    def latest_turns(self, *, limit_bytes: int | None = None) -> Iterator[LatestTurn]:
+        """Find the turns that were used last, by what the last listing found.
 
-        Cost: as :func:`actorllama.kvcache.latest_state.latest_state_bytes`.
+        Cost: as :func:`actorllama.kvcache.latest_turns.latest_turns`.
         """
-        return latest_state_bytes(self._directory)
+        return latest_turns(self._directory, limit_bytes=limit_bytes)
 
     def keys(self) -> tuple[str, ...]:
         """List the keys of `listing`.
@@ -334,6 +331,14 @@ class DiskTier:
         return tuple(
             key for depth, key in enumerate(above) if not self.note_use(key, used_ns=used_ns - depth)
         )
+
+    def _read(self, key: str, used_ns: int | None, allocate: Allocate) -> StoredEntry | None:
+        def read() -> StoredEntry:
+            return read_entry(
+                self._directory, key, limit_bytes=self.limit_bytes, used_ns=used_ns, allocate=allocate
+            )
+
+        return self._judged(key, read)[0] if is_key(key) else None
 
     def _read_file(self, one: KnownFile) -> StoredEntry:
         return read_file(self._directory, one.path, one.key, limit_bytes=self.limit_bytes, used_ns=None)

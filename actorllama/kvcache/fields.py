@@ -73,8 +73,9 @@ def check_tokens(tokens: tuple[int, ...], *, name: str, n_min: int, n_max: int) 
     """
     require(n_min <= len(tokens) <= n_max, f"len({name})", len(tokens))
     if tokens:
-        require(min(tokens) >= 0, f"min({name})", min(tokens))
-        require(max(tokens) <= _TOKEN_MAX, f"max({name})", max(tokens))
+        lowest, highest = min(tokens), max(tokens)
+        require(lowest >= 0, f"min({name})", lowest)
+        require(highest <= _TOKEN_MAX, f"max({name})", highest)
 
 
 def check_worth(worth_s: float) -> None:

@@ -7,12 +7,38 @@ from collections.abc import Mapping, Sequence
 from attrs import field, frozen
 
 from actorllama.errors import CacheError
+from actorllama.kvcache.allocate import Allocate
 from actorllama.kvcache.chain_reader import ChainReader, ReadOutcome
 from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.disk import DiskTier
 from actorllama.kvcache.reports import PutReport
 
-__all__ = ["ReadJob", "WriteJob"]
+__all__ = ["PrefetchJob", "ReadJob", "WriteJob"]
+
+
+@frozen(kw_only=True)
+class PrefetchJob:
+    """The reading of a turn that nobody has asked for yet, for a worker thread."""
+
+    keys: tuple[str, ...] = field(repr=lambda keys: f"<{len(keys)} keys>")
+    """Rows root first, then the turn."""
+    disk: DiskTier
+
+    def run(self, *, keep: Allocate) -> tuple[StoredEntry, ...]:
+        """Read them, up to the first that cannot be had; the outcome goes to `SnapshotStore.prefetched`.
+
+        Args:
+            keep: Gives the memory of each; it stays there.
+
+        Cost: as `DiskTier.look` for each.
+        """
+        read: list[StoredEntry] = []
+        for key in self.keys:
+            entry = self.disk.look(key, allocate=keep)
+            if entry is None:
+                break
+            read.append(entry)
+        return tuple(read)
 
 
 @frozen(kw_only=True)

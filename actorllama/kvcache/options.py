@@ -28,6 +28,13 @@ class CacheOptions:
         unit="bytes",
         at_least=0,
     )
+    prefetch_bytes: int = option(
+        128 << 20,
+        doc="Most bytes of the turns used last that are read from disk at start, while models load; they go "
+        "into RAM, and take no more than half of its limit.",
+        unit="bytes",
+        at_least=0,
+    )
     block_tokens: int = option(
         64,
         doc="Tokens of a block: what conversations that begin alike share.",

@@ -10,8 +10,9 @@ from actorllama.kvcache.chain_reader import ReadOutcome
 from actorllama.kvcache.decoding import StoredEntry
 from actorllama.kvcache.disk import DiskTier
 from actorllama.kvcache.hit import Found, Kept
-from actorllama.kvcache.jobs import ReadJob, WriteJob
+from actorllama.kvcache.jobs import PrefetchJob, ReadJob, WriteJob
 from actorllama.kvcache.key_memory import KeyMemory
+from actorllama.kvcache.latest_turns import LatestTurn
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.prefix_index import PrefixIndex
 from actorllama.kvcache.ram import RamTier
@@ -172,6 +173,22 @@ class SnapshotStore:
                 self.index.add(entry, "disk")
                 self.promote(entry)
         return job.joined(outcome.read)
+
+    def prefetch(self, turn: LatestTurn) -> PrefetchJob | None:
+        """Begin to read a turn that nobody has asked for yet; ``None`` if all of it is in memory."""
+        behind = self._behind
+        keys = tuple(
+            key
+            for key in (*turn.parts, turn.key)
+            if key not in self.ram and behind.queue.get(key) is None and key not in behind.doomed
+        )
+        return None if self.disk is None or not keys else PrefetchJob(keys=keys, disk=self.disk)
+
+    def prefetched(self, entries: Iterable[StoredEntry]) -> None:
+        """Keep in RAM what a job has read, as far as there is room, and it was not removed meanwhile."""
+        for entry in entries:
+            if "disk" in self.index.tiers_of(entry.key) and entry.key not in self._behind.doomed:
+                self.promote(entry)
 
     def only_in_ram(self, keys: Iterable[str]) -> list[StoredEntry] | None:
         """Give the entries of these that could be lost with RAM; ``None`` if some are in no tier any more.

@@ -11,8 +11,8 @@ from typing import cast
 import trio
 from attrs import frozen
 
-from actorllama import open_runtime
-from actorllama.kvcache import Block, Boundary, DiskTier, Snapshot, StoredEntry, chain_of
+from actorllama import Config, open_runtime
+from actorllama.kvcache import Block, Boundary, CacheOptions, DiskTier, Snapshot, StoredEntry, chain_of
 from actorllama.kvcache.layout import entry_name
 from tests.cli.shell import Done, Invoke
 
@@ -144,7 +144,8 @@ def resumed(
     """
 
     async def work() -> tuple[tuple[int, ...], int]:
-        async with open_runtime(state_dir=state) as rt:
+        config = Config(cache=CacheOptions(prefetch_bytes=0))
+        async with open_runtime(config, state_dir=state) as rt:
             model = await rt.load("any", path, n_threads=1, n_seq=3, ctx_per_seq=512)
             await trio.to_thread.run_sync(meanwhile)
             result = await model.resume(key, max_tokens=N_REST, keep=False)

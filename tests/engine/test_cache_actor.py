@@ -32,7 +32,7 @@ from actorllama.telemetry.memory_handler import record
 from actorllama.testing.fake_cutter import FakeCutter
 
 N = 4
-OPTIONS = CacheOptions(block_tokens=N)
+OPTIONS = CacheOptions(block_tokens=N, prefetch_bytes=0)  # what is on disk is found there
 BIG = 20_000  # cells whose bytes are too many to be cut on the event loop
 
 

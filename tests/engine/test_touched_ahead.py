@@ -15,7 +15,7 @@ from tests.engine.test_cache_actor import keep, open_desk, wait_found
 
 MIB = 1 << 20
 BLOCK = 1 << 12  # cells of 16 bytes: 64 KiB
-OPTIONS = CacheOptions(block_tokens=BLOCK)
+OPTIONS = CacheOptions(block_tokens=BLOCK, prefetch_bytes=0)
 
 
 async def settled(cache: CacheActor) -> None:

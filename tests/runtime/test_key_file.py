@@ -14,7 +14,7 @@ from actorllama.kvcache import CacheOptions
 def signed(tmp_path: Path, name: str, key: bytes) -> Config:
     path = tmp_path / name
     path.write_bytes(key)
-    return Config(cache=CacheOptions(mac_key_file=str(path)))
+    return Config(cache=CacheOptions(mac_key_file=str(path), prefetch_bytes=0))
 
 
 async def test_a_turn_signed_with_one_key_is_not_found_with_another_or_none(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ PROMPT = "Once upon a time there was a small llama who lived on a hill. " * 6
 
 
 def config(codec: str) -> Config:
-    return Config(cache=CacheOptions(disk_codec=codec))
+    return Config(cache=CacheOptions(disk_codec=codec, prefetch_bytes=0))
 
 
 def used_bytes(root: Path) -> int:

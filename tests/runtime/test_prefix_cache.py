@@ -24,7 +24,10 @@ STORY = (
     "out to play with her dog, and every day the dog ran away to look for the big red ball."
 )
 OTHER = "The old man had a boat. He liked to sail on the lake when the sun was up and the wind was good."
-CACHE = Config(engine=EngineOptions(n_reuse=8, canary_budget_s=60.0), cache=CacheOptions(block_tokens=16))
+CACHE = Config(
+    engine=EngineOptions(n_reuse=8, canary_budget_s=60.0),
+    cache=CacheOptions(block_tokens=16, prefetch_bytes=0),
+)
 NO_CACHE = Config(engine=EngineOptions(prefix_cache=False, canary_budget_s=60.0))
 
 

@@ -122,7 +122,8 @@ async def test_it_goes_on_in_a_context_of_another_size(
         rest = await model.resume(first.resume_key, max_tokens=25)
 
     assert first.tokens + rest.tokens == whole.tokens
-    assert (rest.usage.n_cached, rest.usage.source) == (rest.usage.n_prompt - 1, "disk")
+    assert rest.usage.n_cached == rest.usage.n_prompt - 1
+    assert rest.usage.source in ("ram", "disk"), "whether it was read ahead by then is not said"
 
 
 async def test_two_turns_fork_from_one_key_and_another_seed_tells_another_story() -> None:

@@ -1,0 +1,67 @@
+"""The turns that were used last, found without reading rows: what a new process will be asked for first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from attrs import field, frozen
+
+from actorllama.errors import SnapshotCorrupt, SnapshotMismatch
+from actorllama.kvcache.directory import Directory
+from actorllama.kvcache.file_head import read_head
+
+__all__ = ["LatestTurn", "latest_turns"]
+
+_N_HEADS_MAX: Final = 64
+"""Heads that are read at most: of many small turns, most are not asked for soon."""
+
+
+@frozen(kw_only=True)
+class LatestTurn:
+    """A saved turn, and where its rows are, by the lengths of files when the directory was last read."""
+
+    key: str
+    parts: tuple[str, ...] = field(repr=lambda keys: f"<{len(keys)} keys>")
+    """Keys of the entries that have its rows, root first; none if they are in its own file."""
+    n_bytes: int
+    """Bytes of its file and of those of its parts, without what a later turn has in common with it."""
+    state_bytes: int
+    """What it takes to put its state together, the largest part on its way included; with a codec it is
+    less than the truth."""
+
+
+def latest_turns(directory: Directory, *, limit_bytes: int | None = None) -> Iterator[LatestTurn]:
+    """Find the turns that were used last, the latest first; nothing is changed.
+
+    A turn that cannot be read, or that does not fit into what is left of the limit, is left out.
+
+    Args:
+        directory: As it was last read.
+        limit_bytes: Most bytes of all their files; no bound if ``None``.
+
+    Cost: a few microseconds for each file that is known, and three small reads for each turn, of which 64
+    are looked at.
+    """
+    known = [one for one in directory.known() if one.kind == "entry" and one.facts is not None]
+    turns = [one for one in known if one.facts is not None and one.facts.kind == "snapshot"]
+    turns.sort(key=lambda one: one.used_ns, reverse=True)
+    sizes = {one.key: one.n_bytes for one in known}
+    counted: set[str] = set()
+    n_left = limit_bytes
+    for turn in islice(turns, _N_HEADS_MAX):
+        try:
+            head = read_head(directory, turn.path, turn.key)
+        except (OSError, SnapshotCorrupt, SnapshotMismatch):
+            continue
+        parts = head.parts()
+        part_bytes = [sizes.get(key, 0) for key in parts] or [head.raw_bytes]
+        n_bytes = turn.n_bytes + sum(sizes.get(key, 0) for key in parts if key not in counted)
+        if n_left is not None and n_bytes > n_left:
+            continue
+        n_left = None if n_left is None else n_left - n_bytes
+        counted.update(parts)
+        yield LatestTurn(
+            key=turn.key, parts=parts, n_bytes=n_bytes, state_bytes=sum(part_bytes) + max(part_bytes)
+        )
