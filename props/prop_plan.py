@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_bridges, plan_step
+from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_bridges, plan_step, split_plan
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import FakeLanguage
 from actorllama.testing.loop_rig import open_loop
@@ -17,7 +17,12 @@ from props.micro_batches import split_equal
 LENGTHS = st.integers(2, 300)
 ROOM = st.integers(3, 96)  # what a batch has beyond the single rows
 RULES = st.builds(
-    StepRules, n_batch=ROOM, n_ubatch=st.integers(3, 96), n_mixed=st.integers(2, 99), mixes=st.booleans()
+    StepRules,
+    n_batch=ROOM,
+    n_ubatch=st.integers(3, 96),
+    n_mixed=st.integers(2, 99),
+    mixes=st.booleans(),
+    n_together=st.integers(1, 99),
 )
 
 
@@ -123,7 +128,7 @@ def prop_short_prompts_that_keep_coming_do_not_starve_a_long_one(
 def prop_prompts_that_have_room_share_it_within_a_token_or_two(lengths: list[int], share: int) -> None:
     """Water-filling: nobody gets much less than another who got no more than it needed."""
     prompts = prompts_of(lengths)
-    rules = StepRules(n_batch=share * len(lengths), n_ubatch=1000, n_mixed=1000, mixes=False)
+    rules = StepRules(n_batch=share * len(lengths), n_ubatch=1000, n_mixed=1000, mixes=False, n_together=32)
     got = {chunk.seq_id: chunk.n_tokens for chunk in prompts.plan(0, rules).prefill}
 
     assert set(got) == set(range(len(lengths)))
@@ -143,6 +148,40 @@ def prop_no_token_of_a_chunk_is_computed_as_a_lone_row(lengths: dict[int, int], 
 
     assert all(part.n_each >= 2 for part in cut)
     assert [row for part in cut for row in part.rows] == list(range(len(seq_ids))), "rows would be swapped"
+
+
+@given(
+    lengths=st.dictionaries(st.integers(0, 15), LENGTHS | st.sampled_from([7, 8]), min_size=1),
+    n_single=st.integers(0, 3),
+    rules=RULES,
+)
+def prop_the_calls_of_a_plan_compute_the_plan_and_none_of_them_is_less_exact(
+    lengths: dict[int, int], n_single: int, rules: StepRules
+) -> None:
+    single = range(100, 100 + n_single)
+    views = [PrefillView(seq_id, n_left) for seq_id, n_left in lengths.items()]
+    plan = plan_step(single, views, evolve(rules, n_batch=rules.n_batch + n_single), is_chunks_turn=True)
+
+    parts = split_plan(plan, views, rules)
+
+    assert sorted(chunk for part in parts for chunk in part.prefill) == sorted(plan.prefill)
+    assert [list(part.decode) for part in parts] == [list(plan.decode), *([] for _ in parts[1:])]
+    for part in parts[:-1]:
+        assert sum(chunk.n_tokens for chunk in part.prefill) >= rules.n_together, "another could have joined"
+    for part in parts:
+        n_before = sum(chunk.n_tokens for chunk in part.prefill) - max(
+            (chunk.n_tokens for chunk in part.prefill), default=0
+        )
+        assert n_before < rules.n_together, "somebody waits for another who has a call of its own"
+        if not rules.mixes:
+            seq_ids = [chunk.seq_id for chunk in part.prefill for _ in range(chunk.n_tokens)]
+            assert all(cut.n_each >= 2 for cut in split_equal(seq_ids, rules.n_ubatch))
+    ended = [
+        [lengths[seq_id] for seq_id, n_tokens in part.prefill if n_tokens == lengths[seq_id]]
+        for part in parts
+    ]
+    flat = [n_tokens for part in ended for n_tokens in sorted(part)]
+    assert flat == sorted(flat), "a short prompt waits for a longer one"
 
 
 @given(
@@ -169,14 +208,21 @@ def prop_a_row_stays_alone_only_where_both_neighbours_are_full(
     pads=st.booleans(),
     n_ubatch=st.integers(6, 32),
     n_mixed=st.integers(2, 32),
+    n_together=st.integers(1, 40),
 )
 def prop_an_engine_never_computes_a_token_in_another_way_because_of_its_neighbours(
-    turns: list[tuple[int, int, int]], pads: bool, n_ubatch: int, n_mixed: int
+    turns: list[tuple[int, int, int]], pads: bool, n_ubatch: int, n_mixed: int, n_together: int
 ) -> None:
     """Turns come and go; each micro-batch holds single rows or chunks, and none alone where that matters."""
     backend = FakeBackend(FakeLanguage(end_one_in=9))
     with open_loop(
-        backend, n_seq=6, ctx_per_seq=64, n_ubatch=n_ubatch, n_mixed=n_mixed, pads_lone_rows=pads
+        backend,
+        n_seq=6,
+        ctx_per_seq=64,
+        n_ubatch=n_ubatch,
+        n_mixed=n_mixed,
+        n_together=n_together,
+        pads_lone_rows=pads,
     ) as rig:
         started: dict[int, int] = {}
         for seq_id, n_prompt, n_steps in turns:

@@ -8,11 +8,13 @@ from time import perf_counter
 
 from attrs import evolve
 
-from actorllama.engine.batch import LentRow, build_batch
+from actorllama.engine.batch import build_batch
 from actorllama.engine.cells import SequenceCells
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, GrantCredit, StartTurn
+from actorllama.engine.lending import RowLender
 from actorllama.engine.live_turn import LiveTurn
-from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_bridges, plan_step
+from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_step
+from actorllama.engine.plan_parts import PlanParts
 from actorllama.engine.reports import (
     CapturedCells,
     FinishReason,
@@ -52,6 +54,7 @@ class EngineLoop:
         vocabulary: Vocabulary,
         post: Callable[[StepReport], None],
         n_mixed: int,
+        n_together: int,
         pads_lone_rows: bool = False,
         post_interval_s: float = 0.0,
         clock: Callable[[], float] = perf_counter,
@@ -62,7 +65,8 @@ class EngineLoop:
             context: What computes; this loop is its only user.
             vocabulary: The model's.
             post: Gets the reports.
-            n_mixed: Prompt tokens at most of a step that decoding turns wait for.
+            n_mixed: Prompt tokens at most that decoding turns wait for.
+            n_together: Prompt tokens from which on another prompt gets a call of its own (plan.py).
             pads_lone_rows: Compute no row without another one beside it, and so leave one cell of each
                 sequence free: what weights of F32, F16 and BF16 need to be exact (plan.py). For plain
                 attention only: other memories do not forget a lent row exactly.
@@ -80,14 +84,16 @@ class EngineLoop:
         self._posted_at_s = -math.inf
         self._begun: list[LiveTurn] = []  # with a first token that was not told yet
         facts = context.facts
-        self._n_seq = facts.n_seq
         self._n_cells = facts.ctx_per_seq - pads_lone_rows
+        self._lender = RowLender(context, n_cells=self._n_cells)
         self._rules = StepRules(
             n_batch=facts.n_batch,
             n_ubatch=facts.n_ubatch,
             n_mixed=n_mixed,
             mixes=facts.layout == "shared" and not pads_lone_rows,
+            n_together=n_together,
         )
+        self._parts = PlanParts(self._rules)
         self._is_chunks_turn = False
         self._live: dict[int, LiveTurn] = {}
         self._by_seq: dict[int, LiveTurn] = {}
@@ -154,7 +160,7 @@ class EngineLoop:
         n_tokens = plan.n_tokens
         if n_tokens == 0:
             return
-        lent = self._lend(plan) if self._pads_lone_rows else ()
+        lent = self._lender.lend(plan) if self._pads_lone_rows else ()
         batch, rows = build_batch(plan, self._by_seq, lent=lent, has_twin_outputs=self._pads_lone_rows)
         probe("decode")
         began = perf_counter()
@@ -171,8 +177,7 @@ class EngineLoop:
         self._decode_s += decoded - began
         if plan.prefill:
             self._prefill_s += (decoded - began) * (1 - len(plan.decode) / n_tokens)
-        for seq_id, position in lent:
-            self._context.remove_cells(seq_id, position, position + 1)
+        self._lender.take_back(lent)
         self._advance(plan, rows, decoded)
         self._sample_s += perf_counter() - decoded
         probe("post")
@@ -215,6 +220,7 @@ class EngineLoop:
         turn = self._live.get(command.turn_id)
         n_cells = command.n_cells
         if turn is not None and turn.can_capture(n_cells):
+            self._parts.forget(turn.command.seq_id)  # what waits of it may go beyond
             turn.capture_at = sorted({*turn.capture_at, n_cells})
             return
         captured = CapturedCells(turn_id=command.turn_id, n_cells=n_cells, kv=None)
@@ -231,6 +237,9 @@ class EngineLoop:
         return self._context.new_sampler(command.sampling, command.prompt)
 
     def _plan(self) -> StepPlan:
+        part = self._parts.next_part()
+        if part is not None:
+            return part
         single: list[int] = []
         prefilling: list[PrefillView] = []
         for turn in self._live.values():
@@ -242,21 +251,7 @@ class EngineLoop:
         single.sort()
         plan = plan_step(single, prefilling, self._rules, is_chunks_turn=self._is_chunks_turn)
         self._is_chunks_turn = bool(plan.decode)
-        return plan
-
-    def _lend(self, plan: StepPlan) -> tuple[LentRow, ...]:
-        """Choose the rows that keep the plan's single ones from being alone."""
-        if not plan.decode:
-            return ()
-        ends = [self._end_of(seq_id) for seq_id in range(self._n_seq)]
-        full = {seq_id for seq_id, end in enumerate(ends) if end > self._n_cells}
-        bridges = plan_bridges(plan.decode, n_seq=self._n_seq, full=full)
-        return tuple(LentRow(seq_id, ends[seq_id]) for seq_id in bridges)
-
-    def _end_of(self, seq_id: int) -> int:
-        """Return the position that a sequence, live or idle, would compute next."""
-        held = self._context.position_range(seq_id)
-        return 0 if held is None else held[1] + 1
+        return self._parts.begin(plan, prefilling)
 
     def _advance(self, plan: StepPlan, rows: Sequence[int], now_s: float) -> None:
         """Choose a token for every sequence whose row has logits, and end what is finished."""
@@ -330,6 +325,7 @@ class EngineLoop:
     ) -> None:
         del self._live[turn.command.turn_id]
         del self._by_seq[turn.command.seq_id]
+        self._parts.forget(turn.command.seq_id)
         for n_cells in turn.capture_at:
             self._captured.append(CapturedCells(turn_id=turn.command.turn_id, n_cells=n_cells, kv=None))
         kv = None

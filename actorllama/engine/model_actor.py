@@ -66,6 +66,7 @@ from actorllama.engine.model_news import ModelNews
 from actorllama.engine.model_state import GraceOver, ModelState, StartLoading
 from actorllama.engine.opened import cells_of, info_of, status_of
 from actorllama.engine.parking import Parking
+from actorllama.engine.plan_parts import enough_together
 from actorllama.engine.posting import poster
 from actorllama.engine.reports import LoopFailed, StepReport
 from actorllama.engine.spec import ModelSpec
@@ -241,6 +242,9 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             vocabulary=opened.model.vocabulary,
             post=poster(token, self._delivery.deliver),
             n_mixed=self._spec.engine_options.n_mixed,
+            n_together=enough_together(
+                self._spec.engine_options.n_together, n_gpu_layers=self._spec.model_options.n_gpu_layers
+            ),
             pads_lone_rows=opened.verdict.pads_lone_rows,
             post_interval_s=self._spec.engine_options.post_interval_s,
             clock=host.clock,

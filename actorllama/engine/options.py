@@ -29,6 +29,14 @@ class EngineOptions:
         at_least=2,
         at_most=1 << 16,
     )
+    n_together: int = option(
+        0,
+        doc="Prompt tokens from which on the next prompt waits for a call of its own, so that the first need "
+        "not wait for the last; 0: 32 on a CPU, all at once where layers are on a GPU.",
+        unit="tokens",
+        at_least=0,
+        at_most=1 << 20,
+    )
     post_interval_s: float = option(
         0.02,
         doc="Text so soon after a report waits for the next (4 x with 16 turns); 0 tells every step.",

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-__all__ = ["Chunk", "PrefillView", "StepPlan", "StepRules", "plan_bridges", "plan_step"]
+__all__ = ["Chunk", "PrefillView", "StepPlan", "StepRules", "plan_bridges", "plan_step", "split_plan"]
 
 _LEAST_ROOM = 3  # three tokens can only be computed at once: cut, one of them would be a single row
 
@@ -65,6 +65,8 @@ class StepRules:
     """Prompt tokens of a step at most (but 3) while others decode: bounds their waiting."""
     mixes: bool
     """Whether a step may hold single rows and chunks: where streams are isolated it would not be faster."""
+    n_together: int
+    """Prompt tokens from which on a call takes as long for each, however many there are."""
 
 
 def plan_step(
@@ -95,6 +97,41 @@ def plan_step(
         room = min(room, max(rules.n_mixed, _LEAST_ROOM))
     chunks = _fill(prefilling, room, n_most=max(rules.n_ubatch, _LEAST_ROOM))
     return StepPlan(beside, tuple(chunks if rules.mixes else _apart(chunks, rules.n_ubatch)))
+
+
+def split_plan(plan: StepPlan, prefilling: Sequence[PrefillView], rules: StepRules) -> tuple[StepPlan, ...]:
+    """Cut a plan into calls that are made one after the other, single rows with the first.
+
+    Prompts that end come first, the shortest before the others: where a call takes as long as its tokens, the
+    last of them has its first token when it would have had it anyway, and all others earlier. No call has
+    fewer than ``n_together`` prompt tokens if another prompt could join.
+
+    Args:
+        plan: Of `plan_step`.
+        prefilling: What it was made of.
+        rules: Of this context.
+
+    Returns:
+        The plan itself, if it is one call.
+    """
+    if len(plan.prefill) < 2:
+        return (plan,)
+    ages = {view.seq_id: (age, view.n_left) for age, view in enumerate(prefilling)}
+
+    def rank(chunk: Chunk) -> tuple[bool, int, int]:
+        age, n_left = ages[chunk.seq_id]
+        is_last = chunk.n_tokens == n_left
+        return not is_last, chunk.n_tokens if is_last else 0, age
+
+    calls: list[list[Chunk]] = [[]]
+    for chunk in sorted(plan.prefill, key=rank):
+        if sum(one.n_tokens for one in calls[-1]) >= rules.n_together:
+            calls.append([])
+        calls[-1].append(chunk)
+    if len(calls) == 1:
+        return (plan,)
+    parts = [tuple(call if rules.mixes else _apart(call, rules.n_ubatch)) for call in calls]
+    return (StepPlan(plan.decode, parts[0]), *(StepPlan((), part) for part in parts[1:]))
 
 
 def plan_bridges(single: Sequence[int], *, n_seq: int, full: Container[int]) -> tuple[int, ...]:

@@ -27,7 +27,13 @@ class LoopRig:
     """
 
     def __init__(
-        self, backend: FakeBackend, options: ContextOptions, *, n_mixed: int, pads_lone_rows: bool = False
+        self,
+        backend: FakeBackend,
+        options: ContextOptions,
+        *,
+        n_mixed: int,
+        n_together: int,
+        pads_lone_rows: bool = False,
     ) -> None:
         """Load the fake model and open a context on it."""
         self.backend = backend
@@ -39,6 +45,7 @@ class LoopRig:
             vocabulary=self.model.vocabulary,
             post=self.reports.append,
             n_mixed=n_mixed,
+            n_together=n_together,
             pads_lone_rows=pads_lone_rows,
         )
         self._commands: dict[int, StartTurn] = {}
@@ -133,6 +140,7 @@ def open_loop(
     n_batch: int = 32,
     n_ubatch: int = 512,
     n_mixed: int | None = None,
+    n_together: int = 32,
     layout: str = "isolated",
     pads_lone_rows: bool = False,
 ) -> Generator[LoopRig]:
@@ -142,7 +150,7 @@ def open_loop(
         n_seq=n_seq, ctx_per_seq=ctx_per_seq, n_batch=n_batch, n_ubatch=n_ubatch, layout=layout
     )
     n_mixed = n_mixed or EngineOptions().n_mixed
-    rig = LoopRig(backend, options, n_mixed=n_mixed, pads_lone_rows=pads_lone_rows)
+    rig = LoopRig(backend, options, n_mixed=n_mixed, n_together=n_together, pads_lone_rows=pads_lone_rows)
     try:
         yield rig
     finally:

@@ -100,7 +100,11 @@ class DeskRig:
         self.commands: list[Command] = []
         self.reports: list[StepReport] = []
         self.loop = EngineLoop(
-            context=self.context, vocabulary=self.model.vocabulary, post=self.reports.append, n_mixed=16
+            context=self.context,
+            vocabulary=self.model.vocabulary,
+            post=self.reports.append,
+            n_mixed=16,
+            n_together=32,
         )
         self.cells = ContextCells(
             n_slots=n_seq,

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from actorllama.engine.plan import Chunk, PrefillView, StepPlan, StepRules, plan_bridges, plan_step
+from actorllama.engine.plan import (
+    Chunk,
+    PrefillView,
+    StepPlan,
+    StepRules,
+    plan_bridges,
+    plan_step,
+    split_plan,
+)
 
 
 def plan(
@@ -19,13 +27,13 @@ def plan(
 ) -> StepPlan:
     """Plan for these single rows and for prompts with so many tokens left, numbered from 100 by twos."""
     views = [PrefillView(100 + 2 * index, n_left) for index, n_left in enumerate(left)]
-    rules = StepRules(n_batch=n_batch, n_ubatch=n_ubatch, n_mixed=n_mixed, mixes=mixes)
+    rules = StepRules(n_batch=n_batch, n_ubatch=n_ubatch, n_mixed=n_mixed, mixes=mixes, n_together=32)
     return plan_step(single, views, rules, is_chunks_turn=is_chunks_turn)
 
 
 def neighbours(*lengths: int, n_ubatch: int = 512) -> list[int]:
     """Plan prompts of such lengths in sequences 0, 1, 2 and so on; return the order of their rows."""
-    rules = StepRules(n_batch=1000, n_ubatch=n_ubatch, n_mixed=1000, mixes=False)
+    rules = StepRules(n_batch=1000, n_ubatch=n_ubatch, n_mixed=1000, mixes=False, n_together=32)
     views = [PrefillView(seq_id, n_left) for seq_id, n_left in enumerate(lengths)]
     return [chunk.seq_id for chunk in plan_step((), views, rules, is_chunks_turn=True).prefill]
 
@@ -131,3 +139,42 @@ def test_a_row_that_would_be_alone_gets_one_from_a_neighbour(
 
 def test_one_sequence_has_no_neighbours() -> None:
     assert plan_bridges([0], n_seq=1, full=()) == ()
+
+
+def calls(left: list[int], *, n_together: int = 32, n_batch: int = 1000) -> list[list[tuple[int, int]]]:
+    """Split the plan for such prompts, in sequences 0, 2, 4, oldest first; say what each call computes."""
+    rules = StepRules(n_batch=n_batch, n_ubatch=512, n_mixed=1000, mixes=False, n_together=n_together)
+    views = [PrefillView(2 * index, n_left) for index, n_left in enumerate(left)]
+    plan = plan_step((), views, rules, is_chunks_turn=True)
+    return [
+        [(chunk.seq_id, chunk.n_tokens) for chunk in part.prefill] for part in split_plan(plan, views, rules)
+    ]
+
+
+def test_each_prompt_has_a_call_of_its_own_the_shortest_first_then_the_oldest() -> None:
+    assert calls([50, 40, 40]) == [[(2, 40)], [(4, 40)], [(0, 50)]]
+
+
+def test_prompts_that_do_not_fill_a_call_share_one() -> None:
+    assert calls([10, 12, 14, 16]) == [[(4, 14), (2, 12), (0, 10)], [(6, 16)]]
+    assert calls([10, 12, 14, 16], n_together=1000) == [[(6, 16), (4, 14), (2, 12), (0, 10)]]
+
+
+def test_a_prompt_that_does_not_end_comes_last_however_old() -> None:
+    assert calls([900, 40], n_batch=200) == [[(2, 40)], [(0, 160)]]
+
+
+def test_single_rows_go_with_the_first_call() -> None:
+    rules = StepRules(n_batch=200, n_ubatch=512, n_mixed=200, mixes=True, n_together=32)
+    views = [PrefillView(0, 40), PrefillView(2, 40)]
+    plan = plan_step([7], views, rules, is_chunks_turn=True)
+    assert split_plan(plan, views, rules) == (
+        StepPlan([7], (Chunk(0, 40),)),
+        StepPlan((), (Chunk(2, 40),)),
+    )
+
+
+def test_a_plan_without_prompts_is_one_call() -> None:
+    assert split_plan(
+        StepPlan([1, 2], ()), (), StepRules(n_batch=9, n_ubatch=9, n_mixed=9, mixes=False, n_together=1)
+    ) == (StepPlan([1, 2], ()),)

@@ -25,6 +25,7 @@ class Told:
             vocabulary=rig.model.vocabulary,
             post=self.reports.append,
             n_mixed=64,
+            n_together=32,
             post_interval_s=10.0,
             clock=lambda: self.now_s,
         )

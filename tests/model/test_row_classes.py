@@ -79,7 +79,7 @@ class Rig:
 
 
 @contextmanager
-def open_rig(path: Path, *, pads_lone_rows: bool, n_ubatch: int = 32) -> Generator[Rig]:
+def open_rig(path: Path, *, pads_lone_rows: bool, n_ubatch: int = 32, n_together: int = 8) -> Generator[Rig]:
     """Open a loop whose prompts take several steps."""
     options = ContextOptions(n_seq=5, ctx_per_seq=256, n_batch=48, n_ubatch=n_ubatch, n_threads=1)
     model = LlamaBackend().load(path, ModelOptions(), lambda _fraction: True)
@@ -90,6 +90,7 @@ def open_rig(path: Path, *, pads_lone_rows: bool, n_ubatch: int = 32) -> Generat
             vocabulary=model.vocabulary,
             post=reports.append,
             n_mixed=24,
+            n_together=n_together,
             pads_lone_rows=pads_lone_rows,
         )
         with closing(loop):
@@ -114,9 +115,9 @@ def alone(path: Path, *, pads_lone_rows: bool) -> Outcome:
         return rig.outcome()
 
 
-def in_a_crowd(path: Path, *, pads_lone_rows: bool, n_ubatch: int = 32) -> Outcome:
+def in_a_crowd(path: Path, *, pads_lone_rows: bool, n_ubatch: int = 32, n_together: int = 8) -> Outcome:
     """Neighbours on both sides: decoding, beginning beside it, ending, cancelled, paused, leaving gaps."""
-    with open_rig(path, pads_lone_rows=pads_lone_rows, n_ubatch=n_ubatch) as rig:
+    with open_rig(path, pads_lone_rows=pads_lone_rows, n_ubatch=n_ubatch, n_together=n_together) as rig:
         rig.start(1, 1, PROMPT[:30], max_tokens=9)
         rig.start(2, 3, PROMPT[5:10], max_tokens=60, credit=40)
         rig.run(5)
@@ -133,21 +134,25 @@ def in_a_crowd(path: Path, *, pads_lone_rows: bool, n_ubatch: int = 32) -> Outco
         return rig.outcome()
 
 
+@pytest.mark.parametrize("n_together", [8, 1000])
 @pytest.mark.parametrize("weights", ["Q8_0", "Q4_0"])
-def test_quantised_weights_are_exact_whatever_runs_beside(weights: str, paths: dict[str, Path]) -> None:
+def test_quantised_weights_are_exact_whatever_runs_beside(
+    weights: str, n_together: int, paths: dict[str, Path]
+) -> None:
     expected = alone(paths[weights], pads_lone_rows=False)
 
-    assert in_a_crowd(paths[weights], pads_lone_rows=False) == expected
+    assert in_a_crowd(paths[weights], pads_lone_rows=False, n_together=n_together) == expected
 
 
-@pytest.mark.parametrize("n_ubatch", [6, 15, 32])
+@pytest.mark.parametrize(("n_ubatch", "n_together"), [(6, 1000), (15, 1000), (32, 1000), (32, 8)])
 @pytest.mark.parametrize("weights", FLOATS)
 def test_weights_that_are_not_quantised_are_exact_where_no_row_is_computed_alone(
-    weights: str, n_ubatch: int, paths: dict[str, Path]
+    weights: str, n_ubatch: int, n_together: int, paths: dict[str, Path]
 ) -> None:
     expected = alone(paths[weights], pads_lone_rows=True)
+    crowd = in_a_crowd(paths[weights], pads_lone_rows=True, n_ubatch=n_ubatch, n_together=n_together)
 
-    assert in_a_crowd(paths[weights], pads_lone_rows=True, n_ubatch=n_ubatch) == expected
+    assert crowd == expected
 
 
 @pytest.mark.parametrize("weights", FLOATS)
@@ -188,7 +193,7 @@ def test_prompts_that_are_computed_together_see_what_each_sees_alone(
     weights: str, lengths: tuple[int, ...], paths: dict[str, Path]
 ) -> None:
     """The outputs of a micro-batch are computed together too, so one output must not be alone."""
-    with open_rig(paths[weights], pads_lone_rows=True) as rig:
+    with open_rig(paths[weights], pads_lone_rows=True, n_together=1000) as rig:
         for seq_id, n_prompt in enumerate(lengths):
             rig.start(seq_id, seq_id, PROMPT[:n_prompt], max_tokens=3)
         rig.run()
