@@ -26,11 +26,15 @@ and no quality, so they are used for speed only.
 
 from __future__ import annotations
 
-from actorllama.bench.decode import run_decode_bench
-from actorllama.bench.decode_report import DecodeBenchOptions, DecodeReport, DecodeRound
-from actorllama.bench.exactness import CostAtLength, CostOptions, CostReport, Speeds, run_exactness_cost
-from actorllama.bench.machine import MachineFacts, machine_facts
-from actorllama.bench.shapes import SHAPES, shape_path
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the names that __getattr__ loads, for type checkers
+    from actorllama.bench.decode import run_decode_bench
+    from actorllama.bench.decode_report import DecodeBenchOptions, DecodeReport, DecodeRound
+    from actorllama.bench.exactness import CostAtLength, CostOptions, CostReport, Speeds, run_exactness_cost
+    from actorllama.bench.machine import MachineFacts, machine_facts
+    from actorllama.bench.shapes import SHAPES, shape_path
 
 __all__ = [
     "SHAPES",
@@ -47,3 +51,29 @@ __all__ = [
     "run_exactness_cost",
     "shape_path",
 ]
+
+_HOMES = {
+    "SHAPES": "shapes",
+    "CostAtLength": "exactness",
+    "CostOptions": "exactness",
+    "CostReport": "exactness",
+    "DecodeBenchOptions": "decode_report",
+    "DecodeReport": "decode_report",
+    "DecodeRound": "decode_report",
+    "MachineFacts": "machine",
+    "Speeds": "exactness",
+    "machine_facts": "machine",
+    "run_decode_bench": "decode",
+    "run_exactness_cost": "exactness",
+    "shape_path": "shapes",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use: a process whose memory is measured loads no bench."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

@@ -18,8 +18,31 @@ bytes as they come and reads them later, so that it costs the two cores that all
 
 from __future__ import annotations
 
-from actorllama.bench.peers.options import CONTESTANTS, LOADS, Load, PeersOptions
-from actorllama.bench.peers.report import PeersReport
-from actorllama.bench.peers.run import run_peers_bench
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the names that __getattr__ loads, for type checkers
+    from actorllama.bench.peers.options import CONTESTANTS, LOADS, Load, PeersOptions
+    from actorllama.bench.peers.report import PeersReport
+    from actorllama.bench.peers.run import run_peers_bench
 
 __all__ = ["CONTESTANTS", "LOADS", "Load", "PeersOptions", "PeersReport", "run_peers_bench"]
+
+_HOMES = {
+    "CONTESTANTS": "options",
+    "LOADS": "options",
+    "Load": "options",
+    "PeersOptions": "options",
+    "PeersReport": "report",
+    "run_peers_bench": "run",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use: a contestant does not load the bench that measures it."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
