@@ -1,4 +1,4 @@
-"""The host's memory as machine and process see it: psutil, stalls, the process's own limit."""
+"""The host's memory as machine and process see it: what is available, stalls, the process's own limit."""
 
 from __future__ import annotations
 
@@ -12,30 +12,52 @@ __all__ = ["ProcessLimitSource", "StallSource", "SystemSource"]
 
 
 class SystemSource:
-    """Reads the machine's memory through psutil, on any system that psutil knows.
+    """Reads the machine's memory from Linux's ``/proc/meminfo``, elsewhere through psutil.
 
-    Owner: whoever made it. psutil is imported at the first reading.
+    Owner: whoever made it. psutil would read the same two lines; importing it takes 0.7 MB of every process.
     """
 
     name = "system"
 
+    def __init__(self, *, meminfo: Path = Path("/proc/meminfo")) -> None:
+        """Take the kernel's table."""
+        self._meminfo = meminfo
+
     def read(self) -> SourceReport:
         """Read total and available memory. Cost: 0.1 ms."""
         try:
-            import psutil
-
-            memory = psutil.virtual_memory()
+            total, available = _told_by_kernel(self._meminfo) or _told_by_psutil()
         except (ImportError, OSError, RuntimeError, ValueError, KeyError) as exc:
             return SourceReport(source=self.name, why_not=f"psutil: {type(exc).__name__}: {exc}")
-        if not 0 <= memory.available <= memory.total or not memory.total:
-            why_not = f"psutil: {memory.available} of {memory.total} bytes available, which cannot be"
+        if not 0 <= available <= total or not total:
+            why_not = f"{available} of {total} bytes available, which cannot be"
             return SourceReport(source=self.name, why_not=why_not)
-        used = int(memory.total - memory.available)
-        reading = MemoryReading(domain=HOST, source=self.name, used_bytes=used, limit_bytes=int(memory.total))
+        reading = MemoryReading(
+            domain=HOST, source=self.name, used_bytes=total - available, limit_bytes=total
+        )
         return SourceReport(source=self.name, readings=(reading,))
 
     def close(self) -> None:
         """Do nothing: nothing is held."""
+
+
+def _told_by_kernel(meminfo: Path) -> tuple[int, int] | None:
+    """Read total and available bytes; ``None`` where there is no such table, or not both in it."""
+    lines = (line.split() for line in (read_text(meminfo) or "").splitlines())
+    table = {words[0]: words[1] for words in lines if len(words) == 3 and words[2] == "kB"}
+    found = table.get("MemTotal:", ""), table.get("MemAvailable:", "")
+    if not all(number.isascii() and number.isdecimal() for number in found):
+        return None
+    total, available = (int(number) << 10 for number in found)
+    # A container may be told more available than it has in all; psutil knows what to make of that.
+    return (total, available) if available <= total else None
+
+
+def _told_by_psutil() -> tuple[int, int]:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return int(memory.total), int(memory.available)
 
 
 class StallSource:

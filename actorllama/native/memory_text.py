@@ -12,15 +12,19 @@ from pathlib import Path
 __all__ = ["read_number", "read_stall_share", "read_table", "read_text"]
 
 _MOST_BYTES = 1 << 20  # a file that goes on for ever is not one of the kernel's
+_PIECE_BYTES = 1 << 14  # a read of more takes as much of the heap of the thread, to put a line into it
 
 
 def read_text(path: Path) -> str | None:
     """Read a small file; ``None`` if it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            return stream.read(_MOST_BYTES).decode("utf-8", errors="replace")
+        with path.open("rb", buffering=0) as stream:
+            pieces = [stream.read(_PIECE_BYTES)]
+            while pieces[-1] and len(pieces) < _MOST_BYTES // _PIECE_BYTES:
+                pieces.append(stream.read(_PIECE_BYTES))
     except (OSError, ValueError):  # ValueError: a NUL in the path, which mountinfo may hold
         return None
+    return b"".join(pieces).decode("utf-8", errors="replace")
 
 
 def read_number(path: Path) -> int | None:

@@ -24,6 +24,24 @@ def test_the_machines_memory_is_what_psutil_says() -> None:
     assert 0 < reading.used_share < 1
 
 
+def test_the_kernels_table_is_enough_where_it_has_both_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "meminfo"
+    path.write_text("MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:  250 kB\nHugePages_Total: 0\n")
+    (reading,) = SystemSource(meminfo=path).read().readings
+    assert (reading.used_bytes, reading.limit_bytes) == (750 << 10, 1000 << 10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "MemTotal: 9 kB\n", "MemTotal: 9 kB\nMemAvailable: 10 kB\n", "MemTotal: x kB\nMemAvailable: 1 kB\n"],
+)
+def test_a_table_that_makes_no_sense_is_left_to_psutil(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "meminfo"
+    path.write_text(text)
+    (reading,) = SystemSource(meminfo=path).read().readings
+    assert reading.limit_bytes == psutil.virtual_memory().total
+
+
 def test_stalls_are_a_share_of_the_last_ten_seconds(tmp_path: Path) -> None:
     path = tmp_path / "memory"
     path.write_text("full avg10=9.00 total=1\nsome avg10=25.00 avg60=1.00 avg300=0.00 total=9\n")
