@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -22,6 +20,8 @@ def read_toml(path: Path) -> Iterator[Setting]:
     Raises:
         ConfigError: The file cannot be read, is not TOML, or has a value outside a section.
     """
+    import tomllib  # a quarter of a megabyte with its patterns: many programs have no file
+
     source = str(path)
     try:
         document: Mapping[str, object] = tomllib.loads(path.read_bytes().decode())
@@ -75,5 +75,7 @@ def read_arguments(arguments: Mapping[str, object]) -> Iterator[Setting]:
 
 def suggest(name: str, known: Collection[str]) -> str:
     """Name the nearest of the known names, or all of them where none is near."""
+    import difflib  # for a mistake only
+
     near = difflib.get_close_matches(name, known, n=1)
     return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(sorted(known))}."

@@ -8,15 +8,17 @@ passed over, so that an archive cannot write anywhere.
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from actorllama.errors import SnapshotCorrupt, SnapshotMismatch
 from actorllama.kvcache.decoding import StoredEntry, decode
 from actorllama.kvcache.layout import entry_name
+
+if TYPE_CHECKING:
+    import tarfile
 
 __all__ = ["ArchiveWriter", "Unusable", "read_archive"]
 
@@ -54,6 +56,8 @@ class ArchiveWriter:
 
         Cost: the codec's, and a digest over all bytes.
         """
+        import tarfile  # a quarter of a megabyte of every process, for commands
+
         pieces = entry.encode(codec=codec)
         info = tarfile.TarInfo(entry_name(entry))
         info.size = sum(len(piece) for piece in pieces)
@@ -105,6 +109,8 @@ def read_archive(stream: IO[bytes], *, limit_bytes: int) -> Iterator[StoredEntry
 
 def _member(head: bytes) -> tarfile.TarInfo | None:
     """Read the header of a member; ``None`` if it is none."""
+    import tarfile
+
     try:
         info = tarfile.TarInfo.frombuf(head, "utf-8", "replace")
     except tarfile.HeaderError:

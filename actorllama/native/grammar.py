@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from actorllama.errors import RequestError
-from actorllama.native.grammar_chars import spelled_text
-from actorllama.native.grammar_check import check_recursion
-from actorllama.native.grammar_machine import GrammarMachine
-from actorllama.native.grammar_program import GrammarProgram, compile_rules
-from actorllama.native.grammar_text import read_grammar
+
+if TYPE_CHECKING:  # most requests have no constraint: its compiler is loaded with the first that has one
+    from actorllama.native.grammar_program import GrammarProgram
 
 __all__ = ["GrammarRequest", "choice_to_gbnf", "compile_gbnf"]
 
@@ -91,6 +90,11 @@ class GrammarRequest:
         if len(self.triggers) + len(self.trigger_patterns) > _MAX_TRIGGERS:
             n = len(self.triggers) + len(self.trigger_patterns)
             raise RequestError(field="grammar_triggers", value=n, reason=f"at most {_MAX_TRIGGERS}")
+        if not self.triggers and not self.trigger_patterns:
+            return []
+        from actorllama.native.grammar_chars import spelled_text
+        from actorllama.native.grammar_machine import GrammarMachine
+
         sources = [
             (f"root ::= {spelled_text(_checked(text, 'grammar_triggers'))}", "grammar_triggers")
             for text in self.triggers
@@ -121,6 +125,11 @@ def compile_gbnf(text: str, source: str) -> GrammarProgram:
 
     Cost: about 2 µs a character.
     """
+    from actorllama.native.grammar_check import check_recursion
+    from actorllama.native.grammar_machine import GrammarMachine
+    from actorllama.native.grammar_program import compile_rules
+    from actorllama.native.grammar_text import read_grammar
+
     rules = read_grammar(text, source=source)
     check_recursion(rules, source=source)
     program = compile_rules(rules)
@@ -140,6 +149,8 @@ def choice_to_gbnf(choices: Sequence[str]) -> str:
         raise RequestError(field="choice", value=choices, reason="must be a sequence of texts")
     if len(choices) > _MAX_CHOICES:
         raise RequestError(field="choice", value=len(choices), reason=f"at most {_MAX_CHOICES}")
+    from actorllama.native.grammar_chars import spelled_text
+
     return "root ::= " + " | ".join(spelled_text(_checked(text, "choice")) for text in choices)
 
 

@@ -7,7 +7,8 @@ remembers (``conversation_turn.py``) and how its next prompt is made (``conversa
 ``prompting.py``: what callers write, checked and translated. ``gauges.py``: reading how a model stands.
 ``observer.py`` and its neighbours: an actor, last in the tree, that lets others watch.
 ``switch_interval.py``: how long other threads may keep the engine waiting for the interpreter.
-``event_loop.py``: a refusal where trio does not run.
+``generated_source.py``: text of generated methods, which goes. ``event_loop.py``: a refusal where trio
+does not run.
 
 **Who owns it and what always holds.** The runtime owns the actor system; its end ends everything, in
 order and in bounded time. Handles name models, not processes: they survive a crash and a restart of

@@ -56,6 +56,7 @@ from actorllama.native.sampling import check_number
 from actorllama.runtime.event_loop import insist_on_trio
 from actorllama.runtime.flushing import flushed
 from actorllama.runtime.gauges import read_gauges
+from actorllama.runtime.generated_source import forget_generated_source
 from actorllama.runtime.key_file import read_mac_key
 from actorllama.runtime.load_options import LoadOptions, build_spec, check_name
 from actorllama.runtime.model import Model
@@ -381,6 +382,7 @@ async def open_runtime(
 
 
 def _llama_backend() -> Backend:
+    forget_generated_source()  # llama.cpp's bindings have the memory next
     from actorllama.native.llama import LlamaBackend
 
     return LlamaBackend()

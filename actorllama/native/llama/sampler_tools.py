@@ -5,17 +5,18 @@ from __future__ import annotations
 import ctypes
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import llama_cpp
 
 from actorllama.native.grammar import GrammarRequest, compile_gbnf
-from actorllama.native.grammar_machine import GrammarMachine
-from actorllama.native.grammar_mask import GrammarMask, TokenTexts
-from actorllama.native.grammar_trigger import GrammarTrigger
-from actorllama.native.grammar_turn import GrammarTurn
 from actorllama.native.llama.crowd_choice import CrowdChooser
 from actorllama.native.llama.sampler_candidates import Candidates
 from actorllama.native.sampler_dry import MAX_BREAKER_TAIL, Breakers
+
+if TYPE_CHECKING:  # loaded with the first grammar
+    from actorllama.native.grammar_mask import GrammarMask, TokenTexts
+    from actorllama.native.grammar_turn import GrammarTurn
 
 __all__ = ["SamplerTools"]
 
@@ -44,6 +45,8 @@ class SamplerTools:
     def texts(self) -> TokenTexts:
         """The bytes of every token and the tokens that end a generation."""
         if self._texts is None:
+            from actorllama.native.grammar_mask import TokenTexts
+
             vocab, tokens = self._vocab, range(self.n_vocab)
             ends = [t for t in tokens if vocab is not None and llama_cpp.llama_vocab_is_eog(vocab, t)]
             self._texts = TokenTexts([self._piece(token) for token in tokens], ends)
@@ -58,6 +61,11 @@ class SamplerTools:
         found = request.gbnf()
         if found is None:
             return None
+        from actorllama.native.grammar_machine import GrammarMachine
+        from actorllama.native.grammar_mask import GrammarMask
+        from actorllama.native.grammar_trigger import GrammarTrigger
+        from actorllama.native.grammar_turn import GrammarTurn
+
         text, source = found
         mask = self._masks.get(text)
         if mask is None:
