@@ -22,7 +22,7 @@ class FreeRanges:
         """Make an account in which all pages are free and none was touched."""
         self.n_pages = n_pages
         self.n_free = n_pages
-        self._touched = bytearray(n_pages)
+        self._touched = bytearray()  # as far as the last page that ever was; those behind it were not
         self.n_touched = 0
         self._length_at: dict[int, int] = {}
         self._starts: list[int] = []
@@ -114,15 +114,23 @@ class FreeRanges:
 
     def _runs(self, start: int, *, value: int) -> Iterator[tuple[int, int]]:
         end = start + self._length_at[start]
-        at = self._touched.find(value, start, end)
-        while at >= 0:
-            stop = self._touched.find(1 - value, at, end)
-            stop = end if stop < 0 else stop
+        at = self._find(value, start, end)
+        while at < end:
+            stop = self._find(1 - value, at, end)
             yield at, stop - at
-            at = self._touched.find(value, stop, end)
+            at = self._find(value, stop, end)
+
+    def _find(self, value: int, start: int, end: int) -> int:
+        """Find the first page from ``start`` on that was touched (1) or was not (0), or ``end``."""
+        at = self._touched.find(value, start, end)
+        if at >= 0:
+            return at
+        return end if value else min(max(start, len(self._touched)), end)
 
     def _mark(self, first: int, n_pages: int, *, touched: int) -> None:
         before = self.touched_in(first, n_pages)
+        if first + n_pages > len(self._touched):
+            self._touched.extend(bytes(first + n_pages - len(self._touched)))
         self._touched[first : first + n_pages] = bytes([touched]) * n_pages
         self.n_touched += touched * n_pages - before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -145,6 +146,21 @@ def test_pages_touched_before_are_used_before_others() -> None:
         piece = taken(arena, 10 * PAGE_BYTES)
         del piece
     assert arena.statistics().touched_bytes == 10 * PAGE_BYTES
+
+
+def test_an_account_grows_with_what_was_touched_and_not_with_the_address_space() -> None:
+    tracemalloc.start()
+    try:
+        ranges = FreeRanges(1 << 28)  # a terabyte
+        assert ranges.take(1000) == 0
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1 << 16
+    assert list(ranges.untouched_runs()) == [(1000, (1 << 28) - 1000)]
+    ranges.give_back(0, 1000)
+    assert list(ranges.touched_runs()) == [(0, 1000)]
+    assert list(ranges.untouched_runs()) == [(1000, (1 << 28) - 1000)]
 
 
 def test_of_ranges_that_fit_alike_the_touched_one_is_taken() -> None:
