@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 from attrs import frozen
 
 from actorllama.errors import DecodeError, StateError
+from actorllama.kvcache import fresh_memory
 from actorllama.native import ContextFacts, InferenceContext, StepBatch
 
 __all__ = ["CanaryReport", "Check", "Exactness", "OnHost", "known_limits", "level_of", "run_canary"]
@@ -252,7 +253,7 @@ class _Canary:
 
     def _save(self, seq_id: int) -> memoryview:
         def work() -> memoryview:
-            buffer = memoryview(bytearray(self._context.state_bytes(seq_id)))
+            buffer = fresh_memory(self._context.state_bytes(seq_id))
             return buffer[: self._context.get_state(seq_id, buffer)]
 
         return self._on_host(work)

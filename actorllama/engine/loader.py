@@ -10,6 +10,7 @@ from actorllama.engine.load_job import LoadJob
 from actorllama.engine.memory_messages import ReadMemory
 from actorllama.engine.messages import LoadFinished
 from actorllama.errors import ActorError
+from actorllama.native.memory_trim import trim_heap
 
 __all__ = ["Loader"]
 
@@ -64,6 +65,7 @@ class Loader(Server[None, None, None]):
     def _load(self, job: LoadJob) -> None:
         job.load(self._host)
         collect_if_young()
+        trim_heap()  # what was only needed to load: a megabyte, with a large vocabulary more
 
     async def _check_fit(self) -> None:
         """Refuse what will not fit before a byte of it is read."""

@@ -75,9 +75,9 @@ class Parking:
         """Begin to give up pages that nobody has; without a caller only after a pause."""
         if caller is None and not (self._idle.is_over() and is_idle):
             return
-        if self._job.value.scratch_bytes:
+        if caller is None or self._job.value.scratch_bytes:
             await self._ctx.start(lambda: ScratchDropper(self._job, message.n_bytes, caller))
-        elif caller is not None:
+        else:
             caller.reply(0)
 
     async def park(self, idle: Sequence[IdleCells], caller: Caller | None) -> None:

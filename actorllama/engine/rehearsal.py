@@ -7,6 +7,7 @@ from typing import Final
 
 from actorllama.engine.chat_template import ChatTemplate
 from actorllama.errors import ChatTemplateError, DecodeError, StateError
+from actorllama.kvcache import fresh_memory
 from actorllama.native import InferenceContext, ModelFacts, SamplingParams, StepBatch
 
 __all__ = ["rehearse", "rehearse_chat"]
@@ -32,7 +33,7 @@ def rehearse(context: InferenceContext) -> None:
             context.sample([sampler], [0])
         finally:
             sampler.close()
-        buffer = memoryview(bytearray(context.state_bytes(0)))
+        buffer = fresh_memory(context.state_bytes(0))
         context.set_state(0, buffer[: context.get_state(0, buffer)], n_cells=n)
     context.clear_sequence(0)
 

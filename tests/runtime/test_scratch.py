@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import ctypes
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -26,6 +29,7 @@ CTX = 1 << 15
 PROMPT = "x" * (CTX - 64)
 STATE_BYTES = 16 * len(PROMPT)  # as the fake writes them
 GIB = 1 << 30
+_PIECE_BYTES = 64 << 10  # less than glibc maps one by one
 
 
 @asynccontextmanager
@@ -71,6 +75,40 @@ async def test_a_pause_gives_the_pages_back(autojump_clock: MockClock) -> None:
         assert await scratch_bytes(actor) == n_bytes
         await trio.sleep(1.0)
         assert await scratch_bytes(actor) == 0
+
+
+def own_bytes() -> int:
+    """Count the pages of this process that are of no file."""
+    lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Anonymous:"))
+
+
+@contextmanager
+def heap_with_a_hole(n_bytes: int) -> Generator[None]:
+    """Allocate so much in pieces, and free all of them but the last, so that the heap stays as large."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]
+    pieces = [libc.malloc(_PIECE_BYTES) for _ in range(n_bytes // _PIECE_BYTES)]
+    for piece in pieces:
+        ctypes.memset(piece, 1, _PIECE_BYTES)
+    for piece in pieces[:-1]:
+        libc.free(piece)
+    try:
+        yield
+    finally:
+        libc.free(pieces[-1])
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not glibc's heap")
+async def test_a_pause_gives_back_what_is_free_in_the_heap(autojump_clock: MockClock) -> None:
+    n_bytes = 64 << 20
+    async with opened(ManualPressure()) as (_rt, model, _actor):
+        with heap_with_a_hole(n_bytes):
+            await model.complete("x", max_tokens=4)
+            before_bytes = own_bytes()
+            await trio.sleep(IDLE_S + 1.0)
+            assert before_bytes - own_bytes() > n_bytes // 2
 
 
 async def test_who_asks_for_pages_gets_them_and_is_told_how_many(autojump_clock: MockClock) -> None:
