@@ -42,7 +42,8 @@ class Prompts:
         """Plan with room for so many single rows beside what the rules say."""
         views = [PrefillView(seq_id, n_left) for seq_id, n_left in self.left.items()]
         rules = evolve(rules, n_batch=rules.n_batch + n_single)
-        return plan_step(range(1000, 1000 + n_single), views, rules, is_chunks_turn=is_chunks_turn)
+        n_room = rules.n_waited if is_chunks_turn else 0
+        return plan_step(range(1000, 1000 + n_single), views, rules, n_room=n_room)
 
     def compute(self, plan: StepPlan) -> None:
         for seq_id, n_tokens in plan.prefill:
@@ -141,7 +142,7 @@ def prop_prompts_that_have_room_share_it_within_a_token_or_two(lengths: list[int
 )
 def prop_no_token_of_a_chunk_is_computed_as_a_lone_row(lengths: dict[int, int], rules: StepRules) -> None:
     views = [PrefillView(seq_id, n_left) for seq_id, n_left in lengths.items()]
-    plan = plan_step((), views, evolve(rules, mixes=False), is_chunks_turn=True)
+    plan = plan_step((), views, evolve(rules, mixes=False), n_room=rules.n_waited)
     seq_ids = [chunk.seq_id for chunk in plan.prefill for _ in range(chunk.n_tokens)]
 
     cut = split_equal(seq_ids, rules.n_ubatch)
@@ -160,7 +161,8 @@ def prop_the_calls_of_a_plan_compute_the_plan_and_none_of_them_is_less_exact(
 ) -> None:
     single = range(100, 100 + n_single)
     views = [PrefillView(seq_id, n_left) for seq_id, n_left in lengths.items()]
-    plan = plan_step(single, views, evolve(rules, n_batch=rules.n_batch + n_single), is_chunks_turn=True)
+    roomy = evolve(rules, n_batch=rules.n_batch + n_single)
+    plan = plan_step(single, views, roomy, n_room=rules.n_waited)
 
     parts = split_plan(plan, views, rules)
 

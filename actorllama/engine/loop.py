@@ -13,7 +13,7 @@ from actorllama.engine.cells import SequenceCells
 from actorllama.engine.commands import CancelTurn, CaptureCells, Command, GrantCredit, StartTurn
 from actorllama.engine.lending import RowLender
 from actorllama.engine.live_turn import LiveTurn
-from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_step
+from actorllama.engine.plan import PrefillView, StepPlan, StepRules, plan_step, room_after
 from actorllama.engine.plan_parts import PlanParts
 from actorllama.engine.reports import (
     CapturedCells,
@@ -94,7 +94,7 @@ class EngineLoop:
             n_together=n_together,
         )
         self._parts = PlanParts(self._rules)
-        self._is_chunks_turn = False
+        self._n_room = 0
         self._live: dict[int, LiveTurn] = {}
         self._by_seq: dict[int, LiveTurn] = {}
         self._pieces: list[Piece] = []  # of turns that have ended
@@ -237,9 +237,6 @@ class EngineLoop:
         return self._context.new_sampler(command.sampling, command.prompt)
 
     def _plan(self) -> StepPlan:
-        part = self._parts.next_part()
-        if part is not None:
-            return part
         single: list[int] = []
         prefilling: list[PrefillView] = []
         for turn in self._live.values():
@@ -249,9 +246,12 @@ class EngineLoop:
             elif n_left == 1 or turn.credit is None or turn.credit > 0:
                 single.append(turn.command.seq_id)
         single.sort()
-        plan = plan_step(single, prefilling, self._rules, is_chunks_turn=self._is_chunks_turn)
-        self._is_chunks_turn = bool(plan.decode)
-        return self._parts.begin(plan, prefilling)
+        plan = self._parts.next_part(n_most=self._n_room if single else None)
+        if plan is None:
+            whole = plan_step(single, prefilling, self._rules, n_room=self._n_room)
+            plan = self._parts.begin(whole, prefilling)
+        self._n_room = room_after(plan, single, self._rules, n_room=self._n_room)
+        return plan
 
     def _advance(self, plan: StepPlan, rows: Sequence[int], now_s: float) -> None:
         """Choose a token for every sequence whose row has logits, and end what is finished."""

@@ -242,9 +242,7 @@ class ModelActor(StateMachine[ModelState, ModelEvent]):
             vocabulary=opened.model.vocabulary,
             post=poster(token, self._delivery.deliver),
             n_mixed=self._spec.engine_options.n_mixed,
-            n_together=enough_together(
-                self._spec.engine_options.n_together, n_gpu_layers=self._spec.model_options.n_gpu_layers
-            ),
+            n_together=enough_together(self._spec.engine_options.n_together, opened.model.facts.buffers),
             pads_lone_rows=opened.verdict.pads_lone_rows,
             post_interval_s=self._spec.engine_options.post_interval_s,
             clock=host.clock,

@@ -24,7 +24,7 @@ class EngineOptions:
     )
     n_mixed: int = option(
         256,
-        doc="Prompt tokens of a step at most while other sequences decode: bounds how long they wait.",
+        doc="Prompt tokens at most between two steps of sequences that decode: bounds how long they wait.",
         unit="tokens",
         at_least=2,
         at_most=1 << 16,

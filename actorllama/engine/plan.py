@@ -22,7 +22,16 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-__all__ = ["Chunk", "PrefillView", "StepPlan", "StepRules", "plan_bridges", "plan_step", "split_plan"]
+__all__ = [
+    "Chunk",
+    "PrefillView",
+    "StepPlan",
+    "StepRules",
+    "plan_bridges",
+    "plan_step",
+    "room_after",
+    "split_plan",
+]
 
 _LEAST_ROOM = 3  # three tokens can only be computed at once: cut, one of them would be a single row
 
@@ -62,15 +71,20 @@ class StepRules:
     n_ubatch: int
     """Tokens that llama.cpp computes at once; below three no prompt of three can be computed exactly."""
     n_mixed: int
-    """Prompt tokens of a step at most (but 3) while others decode: bounds their waiting."""
+    """Prompt tokens at most (but 3) between two steps of those who decode: bounds their waiting."""
     mixes: bool
     """Whether a step may hold single rows and chunks: where streams are isolated it would not be faster."""
     n_together: int
     """Prompt tokens from which on a call takes as long for each, however many there are."""
 
+    @property
+    def n_waited(self) -> int:
+        """Prompt tokens that single rows wait for at most, between two of their steps."""
+        return max(self.n_mixed, _LEAST_ROOM)
+
 
 def plan_step(
-    single: Sequence[int], prefilling: Sequence[PrefillView], rules: StepRules, *, is_chunks_turn: bool
+    single: Sequence[int], prefilling: Sequence[PrefillView], rules: StepRules, *, n_room: int
 ) -> StepPlan:
     """Fill one batch: every single row, or the prompts, fairly.
 
@@ -84,19 +98,34 @@ def plan_step(
         single: Sequence ids with one token to compute, ascending, at most ``n_batch``.
         prefilling: Unfinished prompts of two tokens and more, oldest first.
         rules: Of this context.
-        is_chunks_turn: Whether it is the prompts' turn, if not both are computed in one step.
+        n_room: Prompt tokens that the single rows still wait for; 0 if it is their turn. `room_after` counts.
 
     Returns:
         The plan; empty if there is nothing to do.
     """
-    if not prefilling or (single and not rules.mixes and not is_chunks_turn):
+    if not prefilling or (single and not rules.mixes and n_room == 0):
         return StepPlan(single, ())
     beside = single if rules.mixes else ()
     room = rules.n_batch - len(beside)
     if single:
-        room = min(room, max(rules.n_mixed, _LEAST_ROOM))
+        room = min(room, rules.n_waited if rules.mixes else n_room)
     chunks = _fill(prefilling, room, n_most=max(rules.n_ubatch, _LEAST_ROOM))
     return StepPlan(beside, tuple(chunks if rules.mixes else _apart(chunks, rules.n_ubatch)))
+
+
+def room_after(plan: StepPlan, single: Sequence[int], rules: StepRules, *, n_room: int) -> int:
+    """Say how many prompt tokens single rows will wait for after a plan; 0 if it is their turn then.
+
+    Args:
+        plan: Of `plan_step`.
+        single: The single rows there were, in the plan or waiting.
+        rules: Of this context.
+        n_room: What it was before.
+    """
+    if plan.decode or not single:
+        return rules.n_waited
+    n_left = n_room - plan.n_tokens
+    return n_left if n_left >= _LEAST_ROOM else 0
 
 
 def split_plan(plan: StepPlan, prefilling: Sequence[PrefillView], rules: StepRules) -> tuple[StepPlan, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from actorllama.engine.plan import PrefillView, StepPlan, StepRules, split_plan
+from actorllama.native.memory_devices import BufferSize
 
 __all__ = ["PlanParts", "enough_together"]
 
@@ -15,21 +16,26 @@ _ENOUGH_ON_CPU: Final = 32
 _ALL: Final = 1 << 20
 
 
-def enough_together(asked: int, *, n_gpu_layers: int) -> int:
-    """Say how many prompt tokens fill a call: what was asked for, or what the processor is known for.
+def enough_together(asked: int, buffers: Iterable[BufferSize]) -> int:
+    """Say how many prompt tokens fill a call.
 
     A GPU computes hundreds of tokens as soon as one, for it waits for the weights meanwhile; a CPU does not.
+
+    Args:
+        asked: The option; 0 leaves it to the processor.
+        buffers: Where the weights lie.
     """
     if asked:
         return asked
-    return _ENOUGH_ON_CPU if n_gpu_layers == 0 else _ALL
+    is_on_cpu = all(buffer.what != "model" or buffer.is_of_host for buffer in buffers)
+    return _ENOUGH_ON_CPU if is_on_cpu else _ALL
 
 
 class PlanParts:
     """What is left of the plan that was made last.
 
-    It is finished before another is made: so nobody waits longer than for the whole plan, and whoever came
-    meanwhile does not go before those who waited.
+    It is finished before another is made, so whoever came meanwhile does not go before those who waited; but
+    for one that was made while nobody decoded, and would keep those waiting too long who decode now.
 
     Owner: the engine loop.
     """
@@ -45,8 +51,14 @@ class PlanParts:
         self._waiting.extend(others)
         return first
 
-    def next_part(self) -> StepPlan | None:
-        """Return the part that is computed next; ``None`` if the plan is finished."""
+    def next_part(self, *, n_most: int | None) -> StepPlan | None:
+        """Return the part that is computed next; ``None`` if another plan must be made.
+
+        Args:
+            n_most: Prompt tokens that may be computed now; ``None`` if nobody waits for them.
+        """
+        if self._waiting and n_most is not None and self._waiting[0].n_tokens > n_most:
+            self._waiting.clear()
         return self._waiting.popleft() if self._waiting else None
 
     def forget(self, seq_id: int) -> None:

@@ -55,6 +55,11 @@ class BufferSize:
     what: BufferUse
     n_bytes: int
 
+    @property
+    def is_of_host(self) -> bool:
+        """Whether it lies in the host's memory: ``CPU``, ``CPU_Mapped``, ``CPU_REPACK``, ``CUDA_Host``."""
+        return self.label.startswith("CPU") or self.label.endswith("_Host")
+
 
 def plain_pci(text: str) -> str:
     """Write a PCI address as ggml does (``0000:c1:00.0``), whatever NVML or a user wrote.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorllama.engine.commands import CancelTurn, CaptureCells
 from actorllama.errors import DecodeError
-from actorllama.ids import TurnId
 from actorllama.testing.fake_backend import FakeBackend
 from actorllama.testing.fake_language import END, END_OF_TURN, FakeLanguage
 from actorllama.testing.loop_rig import open_loop
@@ -69,38 +67,7 @@ def test_decoders_and_a_prompt_take_turns() -> None:
         rig.start(2, "p" * 50, seq_id=1, max_tokens=1)
         rig.run(n_steps=4)
 
-        assert [list(batch.seq_ids) for batch in rig.backend.batches[1:]] == [[0], [1] * 8] * 2
-
-
-def test_prompts_take_turns_and_nobody_decodes_before_all_have_had_theirs() -> None:
-    with open_loop(FakeBackend(ENDLESS), n_batch=64, n_together=8) as rig:
-        rig.start(1, "a" * 12, max_tokens=4)
-        rig.start(2, "b" * 10, seq_id=1, max_tokens=4)
-        rig.start(3, "c" * 14, seq_id=2, max_tokens=4)
-        rig.run()
-
-        first = [list(batch.seq_ids) for batch in rig.backend.batches[:4]]
-        n = [len(rig.tokens(text)) for text in ("a" * 12, "b" * 10, "c" * 14)]
-        assert first == [[1] * n[1], [0] * n[0], [2] * n[2], [0, 1, 2]]
-        assert [rig.outcome(i) for i in (1, 2, 3)] == [rig.expected(i) for i in (1, 2, 3)]
-
-
-def test_a_prompt_that_is_cancelled_or_copied_while_it_waits_is_planned_anew() -> None:
-    with open_loop(FakeBackend(ENDLESS), n_batch=64, n_together=8) as rig:
-        for turn_id in (1, 2, 3):
-            rig.start(turn_id, range(5, 15 + turn_id), seq_id=turn_id - 1, max_tokens=4)
-        rig.run(n_steps=1)
-        rig.loop.apply(CancelTurn(turn_id=TurnId(2), reason="left"))
-        rig.start(4, range(5, 17), seq_id=1, max_tokens=4)
-        rig.loop.apply(CaptureCells(turn_id=TurnId(3), n_cells=9))
-        rig.run()
-
-        computed = [list(batch.seq_ids) for batch in rig.backend.batches[1:5]]
-        assert computed[0] == [0], "one that has its first token already"
-        assert sorted(computed[1:3]) == [[1] * 12, [2] * 9], "up to the copy"
-        captured = [one for report in rig.reports for one in report.captured]
-        assert [(one.turn_id, one.n_cells, one.kv is not None) for one in captured] == [(3, 9, True)]
-        assert [rig.outcome(i) for i in (1, 3, 4)] == [rig.expected(i) for i in (1, 3, 4)]
+        assert [list(batch.seq_ids) for batch in rig.backend.batches[1:]] == [[1] * 8, [0]] * 2
 
 
 def test_decoders_come_first_in_a_step_of_a_shared_layout() -> None:

@@ -11,6 +11,7 @@ from actorllama.engine.plan import (
     StepRules,
     plan_bridges,
     plan_step,
+    room_after,
     split_plan,
 )
 
@@ -28,14 +29,14 @@ def plan(
     """Plan for these single rows and for prompts with so many tokens left, numbered from 100 by twos."""
     views = [PrefillView(100 + 2 * index, n_left) for index, n_left in enumerate(left)]
     rules = StepRules(n_batch=n_batch, n_ubatch=n_ubatch, n_mixed=n_mixed, mixes=mixes, n_together=32)
-    return plan_step(single, views, rules, is_chunks_turn=is_chunks_turn)
+    return plan_step(single, views, rules, n_room=rules.n_waited if is_chunks_turn else 0)
 
 
 def neighbours(*lengths: int, n_ubatch: int = 512) -> list[int]:
     """Plan prompts of such lengths in sequences 0, 1, 2 and so on; return the order of their rows."""
     rules = StepRules(n_batch=1000, n_ubatch=n_ubatch, n_mixed=1000, mixes=False, n_together=32)
     views = [PrefillView(seq_id, n_left) for seq_id, n_left in enumerate(lengths)]
-    return [chunk.seq_id for chunk in plan_step((), views, rules, is_chunks_turn=True).prefill]
+    return [chunk.seq_id for chunk in plan_step((), views, rules, n_room=1000).prefill]
 
 
 def test_without_work_the_plan_is_empty() -> None:
@@ -145,7 +146,7 @@ def calls(left: list[int], *, n_together: int = 32, n_batch: int = 1000) -> list
     """Split the plan for such prompts, in sequences 0, 2, 4, oldest first; say what each call computes."""
     rules = StepRules(n_batch=n_batch, n_ubatch=512, n_mixed=1000, mixes=False, n_together=n_together)
     views = [PrefillView(2 * index, n_left) for index, n_left in enumerate(left)]
-    plan = plan_step((), views, rules, is_chunks_turn=True)
+    plan = plan_step((), views, rules, n_room=1000)
     return [
         [(chunk.seq_id, chunk.n_tokens) for chunk in part.prefill] for part in split_plan(plan, views, rules)
     ]
@@ -167,7 +168,7 @@ def test_a_prompt_that_does_not_end_comes_last_however_old() -> None:
 def test_single_rows_go_with_the_first_call() -> None:
     rules = StepRules(n_batch=200, n_ubatch=512, n_mixed=200, mixes=True, n_together=32)
     views = [PrefillView(0, 40), PrefillView(2, 40)]
-    plan = plan_step([7], views, rules, is_chunks_turn=True)
+    plan = plan_step([7], views, rules, n_room=1000)
     assert split_plan(plan, views, rules) == (
         StepPlan([7], (Chunk(0, 40),)),
         StepPlan((), (Chunk(2, 40),)),
@@ -178,3 +179,20 @@ def test_a_plan_without_prompts_is_one_call() -> None:
     assert split_plan(
         StepPlan([1, 2], ()), (), StepRules(n_batch=9, n_ubatch=9, n_mixed=9, mixes=False, n_together=1)
     ) == (StepPlan([1, 2], ()),)
+
+
+def test_rows_wait_for_no_more_prompt_tokens_than_that_however_many_prompts_come() -> None:
+    rules = StepRules(n_batch=500, n_ubatch=512, n_mixed=100, mixes=False, n_together=32)
+    n_room = room_after(StepPlan([1], ()), [1], rules, n_room=0)
+    assert n_room == 100
+    n_room = room_after(StepPlan((), (Chunk(2, 60),)), [1], rules, n_room=n_room)
+    assert n_room == 40
+    assert plan_step([1], [PrefillView(4, 60)], rules, n_room=n_room) == StepPlan((), (Chunk(4, 40),))
+    n_room = room_after(StepPlan((), (Chunk(4, 38),)), [1], rules, n_room=n_room)
+    assert n_room == 0, "two tokens are too little for a prompt"
+    assert plan_step([1], [PrefillView(4, 20)], rules, n_room=n_room) == StepPlan([1], ())
+
+
+def test_prompt_tokens_that_nobody_waits_for_do_not_count() -> None:
+    rules = StepRules(n_batch=500, n_ubatch=512, n_mixed=100, mixes=False, n_together=32)
+    assert room_after(StepPlan((), (Chunk(2, 90),)), (), rules, n_room=5) == 100

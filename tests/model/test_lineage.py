@@ -15,7 +15,7 @@ from actorllama.testing.random_models import write_random_model
 from actorllama.testing.random_shapes import SHAPES, WeightType
 
 N_FIRST, N_WHOLE = 40, 50
-SHARING = Config(engine=EngineOptions(n_reuse=8), cache=CacheOptions(block_tokens=16))
+SHARING = Config(engine=EngineOptions(n_reuse=8), cache=CacheOptions(block_tokens=16, prefetch_bytes=0))
 ALONE = Config(engine=EngineOptions(prefix_cache=False))
 LOAD: LoadOptions = {"n_seq": 2, "ctx_per_seq": 256, "n_threads": 1}
 

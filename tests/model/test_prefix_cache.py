@@ -70,7 +70,7 @@ async def open_case(
 ) -> AsyncGenerator[Model, None]:
     config = Config(
         engine=EngineOptions(n_reuse=8, prefix_cache=has_cache, canary_budget_s=60.0),
-        cache=CacheOptions(block_tokens=16),
+        cache=CacheOptions(block_tokens=16, prefetch_bytes=0),
     )
     async with open_runtime(config, state_dir=state_dir) as rt:
         yield await rt.load(
