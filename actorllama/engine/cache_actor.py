@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from actorllama.actors import (
     is_normal,
 )
 from actorllama.engine import events
+from actorllama.engine.bring_queue import BringQueue
 from actorllama.engine.cache_jobs import (
     Bring,
     Brought,
@@ -39,6 +40,7 @@ from actorllama.engine.cache_jobs import (
     Write,
     begun,
 )
+from actorllama.engine.cache_lookup import find_snapshot, longest_prefix
 from actorllama.engine.cache_memory import CacheMemory
 from actorllama.engine.cache_messages import (
     CacheCall,
@@ -64,8 +66,6 @@ from actorllama.engine.split_queue import SplitQueue
 from actorllama.errors import CacheError, StateError, TierFull
 from actorllama.kvcache import (
     CacheOptions,
-    Found,
-    PrefixHit,
     PutReport,
     StoredEntry,
     chain_of,
@@ -95,6 +95,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
     def __init__(self, options: CacheOptions, root: Path | None, *, mac_key: bytes | None = None) -> None:
         """Keep states in RAM, and below ``root`` if there is one, signed if there is a key."""
         self._options = options
+        self._block_tokens = options.block_tokens
         self._mac_key = mac_key
         self._root = root
         self._children: dict[Ref, CacheJob] = {}
@@ -104,6 +105,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         self._counting: deque[tuple[CountCells, Caller]] = deque()
         self._is_writing = False
         self._cost = RestoreCost()
+        self._bringing = BringQueue()
         self._job_memory = JobMemory(
             ram_limit_bytes=options.ram_limit_bytes, pending_limit_bytes=options.pending_limit_bytes
         )
@@ -131,7 +133,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         """Answer from the index at once, from the disk through a thread."""
         match message:
             case FindSnapshot():
-                return Reply(await self._find_snapshot(message.key))
+                return Reply(await find_snapshot(self._store, self._to_split, message.key))
             case ReadCacheStatistics():
                 return await self._count_all(caller)
             case CountCells():
@@ -219,7 +221,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             await self._run(evolve(split, memory=self._job_memory.lend_for_cutting()))
 
     def _split_of(self, message: KeepCells) -> Split:
-        chain = chain_of(message.namespace, message.tokens, block_tokens=self._options.block_tokens)
+        chain = chain_of(message.namespace, message.tokens, block_tokens=self._block_tokens)
         first_block, held = begun(self._store, message, chain)
         return Split(
             message=message,
@@ -276,7 +278,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if self._to_split.may_begin(question, n_before=n_before):
             self._deferred.append((question, n_before))
             return
-        hit = self._longest_prefix(question, question.tokens)
+        hit = longest_prefix(self._store, question, question.tokens, block_tokens=self._block_tokens)
         if hit is None or hit.n_cells < question.n_least:
             self._answer(question, None)
             return
@@ -290,9 +292,15 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if not is_worth:
             self._answer(question, None)
             return
+        if not self._bringing.may_begin(hit.tier, question, n_before=n_before):
+            return
         job = self._store.read(hit.keys)
         memory = self._job_memory.lend_for_bringing(reads=job.needs_disk)
         await self._run(Bring(question=question, hit=hit, job=job, memory=memory))
+
+    async def _find_again(self, questions: Iterable[tuple[FindPrefix, int]]) -> None:
+        for question, n_before in questions:
+            await self._find_prefix(question, n_before)
 
     async def _brought(self, job: Bring, outcome: JobOutcome) -> None:
         if not isinstance(outcome, Brought):
@@ -319,26 +327,9 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         while self._counting and not len(self._to_split):
             question, caller = self._counting.popleft()
             # A hit has fewer tokens than what it begins.
-            hit = self._longest_prefix(question, (*question.tokens, 0))
+            tokens = (*question.tokens, 0)
+            hit = longest_prefix(self._store, question, tokens, block_tokens=self._block_tokens)
             caller.reply(hit.n_cells if hit is not None else 0)
-
-    def _longest_prefix(self, question: FindPrefix | CountCells, tokens: tuple[int, ...]) -> PrefixHit | None:
-        return self._store.index.longest_prefix(
-            question.namespace,
-            tokens,
-            block_tokens=self._options.block_tokens,
-            needs_boundary=question.cutter.needs_boundary,
-            needs_blocks=question.cutter.has_blocks,
-        )
-
-    async def _find_snapshot(self, key: str) -> Found | None:
-        waiting = self._to_split.snapshot(key)
-        if waiting is not None:
-            return Found(entry=waiting, tier="ram")
-        found = self._store.get_ram(key)
-        if found is not None or self._store.disk is None:
-            return found
-        return await trio.to_thread.run_sync(self._store.get, key)
 
     # -- work ----------------------------------------------------------------------------------
 
@@ -359,13 +350,14 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
                 self._job_memory.take_back(job.memory)
                 self._kept(job, outcome)
                 waiting, self._deferred = self._deferred, deque()
-                for question, n_before in waiting:
-                    await self._find_prefix(question, n_before)
+                await self._find_again(waiting)
                 if isinstance(outcome, tuple):
                     await self._touch_ahead(outcome)
             case Bring():
                 self._job_memory.take_back(job.memory)
+                again = self._bringing.ended(job.hit.tier)
                 await self._brought(job, outcome)
+                await self._find_again(again)
             case Prefetch():
                 self._job_memory.take_back(job.memory)
                 self._prefetcher.done(job, outcome, duration_s=perf_counter() - job.began_s)

@@ -63,6 +63,7 @@ class JobMemory:
             else 0,
             spare_bytes=ram_limit_bytes,
             n_spare=1,  # what is kept next has the pages of what leaves for it
+            roomy_bytes=0,
             least_bytes=_LEAST_BYTES,
         )
         self._transit: TouchedMemory | None = TouchedMemory()

@@ -28,6 +28,7 @@ class TouchedMemory:
         limit_bytes: int = 1 << 30,
         spare_bytes: int = 256 << 20,
         n_spare: int = 2,
+        roomy_bytes: int = 64 << 20,
         least_bytes: int = 1 << 18,
     ) -> None:
         """Map nothing yet.
@@ -36,13 +37,16 @@ class TouchedMemory:
             limit_bytes: Most bytes that are given out at a time; beyond them memory is ordinary.
             spare_bytes: No more that nobody has are kept; the rest goes back to the system.
             n_spare: Nor more than so many times the largest that was taken, or expected, since all of it
-                went back to the system.
+                went back to the system;
+            roomy_bytes: but so many in any case. Small states come by the dozen, and each that finds no
+                page at hand keeps everybody waiting for tens of milliseconds.
             least_bytes: Less than this is ordinary memory: the system's own allocator has touched pages at
                 hand for it, and a piece here takes whole pages.
         """
         self._limit_bytes = limit_bytes
         self._most_spare_bytes = spare_bytes
         self._n_spare = n_spare
+        self._roomy_bytes = roomy_bytes
         self._largest_bytes = 0
         self._least_bytes = least_bytes
         self._arena: Arena | None = None
@@ -116,7 +120,7 @@ class TouchedMemory:
 
     @property
     def _spare_bytes(self) -> int:
-        return min(self._most_spare_bytes, self._n_spare * self._largest_bytes)
+        return min(self._most_spare_bytes, max(self._n_spare * self._largest_bytes, self._roomy_bytes))
 
     def _opened(self) -> Arena | None:
         if self._arena is None and not self._is_refused:

@@ -44,7 +44,7 @@ def test_of_what_nobody_has_only_the_spare_part_is_kept() -> None:
 
 
 def test_no_more_is_kept_than_twice_the_largest_that_was_wanted() -> None:
-    memory = TouchedMemory(limit_bytes=32 * MIB)
+    memory = TouchedMemory(limit_bytes=32 * MIB, roomy_bytes=0)
     states = [memory.take(n * MIB) for n in (1, 3, 2, 3, 3, 3, 3)]
     assert memory.largest_bytes == 3 * MIB
     del states
@@ -53,7 +53,7 @@ def test_no_more_is_kept_than_twice_the_largest_that_was_wanted() -> None:
 
 
 def test_what_is_taken_in_pieces_is_kept_as_the_whole_that_it_is() -> None:
-    memory = TouchedMemory(limit_bytes=32 * MIB, n_spare=1)
+    memory = TouchedMemory(limit_bytes=32 * MIB, n_spare=1, roomy_bytes=0)
     memory.expect(4 * MIB)
     states = [memory.take(MIB) for _ in range(10)]
     del states
@@ -62,7 +62,7 @@ def test_what_is_taken_in_pieces_is_kept_as_the_whole_that_it_is() -> None:
 
 
 def test_when_all_of_it_is_given_back_what_was_wanted_before_is_forgotten() -> None:
-    memory = TouchedMemory(limit_bytes=32 * MIB)
+    memory = TouchedMemory(limit_bytes=32 * MIB, roomy_bytes=0)
     memory.take(8 * MIB)
     assert memory.trim(limit_bytes=MIB) == MIB
     assert memory.largest_bytes == 8 * MIB
@@ -82,3 +82,11 @@ def test_another_thread_may_ask_what_is_idle_and_changes_nothing() -> None:
     del piece
     assert memory.about_idle_bytes == MIB + PAGE_BYTES  # its owner has not heard of it yet
     assert memory.about_idle_bytes == memory.idle_bytes == memory.about_idle_bytes
+
+
+def test_small_states_by_the_dozen_find_their_pages_again() -> None:
+    memory = TouchedMemory(limit_bytes=32 * MIB, roomy_bytes=6 * MIB)
+    states = [memory.take(MIB) for _ in range(8)]
+    del states
+    _held = memory.take(MIB)
+    assert memory.idle_bytes == 6 * MIB
