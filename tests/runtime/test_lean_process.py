@@ -29,16 +29,17 @@ UNUSED = {
 """Of rare requests, of commands and of benches: loaded when they are wanted."""
 
 LOADED = """
-import sys
+import sys, trio, llama_cpp
+others = set(sys.modules)
 import actorllama.native.llama, {module}
 from actorllama.native.memory_host import SystemSource
 assert SystemSource().read().readings
-print(*sys.modules)
+print(*set(sys.modules) - others)
 """
 
 
 def loaded_with(module: str) -> set[str]:
-    """Name what a process has loaded that serves turns of a model, and has looked at the machine's memory."""
+    """Name what a process that serves turns loads besides trio, the bindings, and all that these load."""
     done = subprocess.run(
         [sys.executable, "-c", LOADED.format(module=module)],
         capture_output=True,
