@@ -6,8 +6,9 @@ does not load llama.cpp.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from actorllama.lazy import on_first_use
 
 if TYPE_CHECKING:  # the names that __getattr__ loads, for type checkers
     from actorllama.config import Config, load_config
@@ -34,27 +35,20 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "ActorLlamaError": "actorllama.errors",
-    "Bus": "actorllama.telemetry",
-    "Config": "actorllama.config",
-    "Conversation": "actorllama.runtime",
-    "Message": "actorllama.engine",
-    "Model": "actorllama.runtime",
-    "Runtime": "actorllama.runtime",
-    "TextPiece": "actorllama.engine",
-    "Turn": "actorllama.runtime",
-    "TurnResult": "actorllama.engine",
-    "load_config": "actorllama.config",
-    "open_runtime": "actorllama.runtime",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load a public name from its room on first use."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "ActorLlamaError": "actorllama.errors",
+        "Bus": "actorllama.telemetry",
+        "Config": "actorllama.config",
+        "Conversation": "actorllama.runtime",
+        "Message": "actorllama.engine",
+        "Model": "actorllama.runtime",
+        "Runtime": "actorllama.runtime",
+        "TextPiece": "actorllama.engine",
+        "Turn": "actorllama.runtime",
+        "TurnResult": "actorllama.engine",
+        "load_config": "actorllama.config",
+        "open_runtime": "actorllama.runtime",
+    },
+)

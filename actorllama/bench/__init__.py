@@ -26,8 +26,9 @@ and no quality, so they are used for speed only.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from actorllama.lazy import on_first_use
 
 if TYPE_CHECKING:  # the names that __getattr__ loads, for type checkers
     from actorllama.bench.decode import run_decode_bench
@@ -52,28 +53,22 @@ __all__ = [
     "shape_path",
 ]
 
-_HOMES = {
-    "SHAPES": "shapes",
-    "CostAtLength": "exactness",
-    "CostOptions": "exactness",
-    "CostReport": "exactness",
-    "DecodeBenchOptions": "decode_report",
-    "DecodeReport": "decode_report",
-    "DecodeRound": "decode_report",
-    "MachineFacts": "machine",
-    "Speeds": "exactness",
-    "machine_facts": "machine",
-    "run_decode_bench": "decode",
-    "run_exactness_cost": "exactness",
-    "shape_path": "shapes",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load a public name on first use: a process whose memory is measured loads no bench."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+# Loaded on first use: a process whose memory is measured loads no bench.
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "SHAPES": ".shapes",
+        "CostAtLength": ".exactness",
+        "CostOptions": ".exactness",
+        "CostReport": ".exactness",
+        "DecodeBenchOptions": ".decode_report",
+        "DecodeReport": ".decode_report",
+        "DecodeRound": ".decode_report",
+        "MachineFacts": ".machine",
+        "Speeds": ".exactness",
+        "machine_facts": ".machine",
+        "run_decode_bench": ".decode",
+        "run_exactness_cost": ".exactness",
+        "shape_path": ".shapes",
+    },
+)

@@ -18,8 +18,9 @@ bytes as they come and reads them later, so that it costs the two cores that all
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from actorllama.lazy import on_first_use
 
 if TYPE_CHECKING:  # the names that __getattr__ loads, for type checkers
     from actorllama.bench.peers.options import CONTESTANTS, LOADS, Load, PeersOptions
@@ -28,21 +29,15 @@ if TYPE_CHECKING:  # the names that __getattr__ loads, for type checkers
 
 __all__ = ["CONTESTANTS", "LOADS", "Load", "PeersOptions", "PeersReport", "run_peers_bench"]
 
-_HOMES = {
-    "CONTESTANTS": "options",
-    "LOADS": "options",
-    "Load": "options",
-    "PeersOptions": "options",
-    "PeersReport": "report",
-    "run_peers_bench": "run",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load a public name on first use: a contestant does not load the bench that measures it."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+# Loaded on first use: a contestant does not load the bench that measures it.
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "CONTESTANTS": ".options",
+        "LOADS": ".options",
+        "Load": ".options",
+        "PeersOptions": ".options",
+        "PeersReport": ".report",
+        "run_peers_bench": ".run",
+    },
+)
