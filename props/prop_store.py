@@ -162,7 +162,7 @@ class TheStoreKeepsTurns(RuleBasedStateMachine):
     @rule(data=st.data())
     def begin_prefetching(self, data: st.DataObject) -> None:
         self.disk.listing()
-        turns = list(self.disk.latest_turns(limit_bytes=data.draw(st.sampled_from([None, 4000]))))
+        turns = self.disk.latest_turns(limit_bytes=data.draw(st.sampled_from([None, 4000]))).turns
         if turns:
             self.prefetch = self.store.prefetch(data.draw(st.sampled_from(turns)))
             self.removed = set()

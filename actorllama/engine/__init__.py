@@ -3,13 +3,14 @@
 **What lives here.** ``model_actor.py``: the actor of one loaded model, a state machine; ``turn_desk.py``:
 its queue and running turns; ``first_cells.py``, ``context_cells.py``: what they begin with. ``host.py``:
 the one thread that computes; ``loop.py``: continuous batching over one context; ``plan.py``: what the next
-step computes, pure; ``batch.py``: its columns; ``cells.py``: cells into sequences and out; ``turn_text.py``:
-a turn's text between two reports; ``step_probe.py``: where a step is, for who measures. ``canary.py``,
-``verdict.py``: what can be promised. ``cache_actor.py``, ``cache_jobs.py``: what was saved. ``text.py``:
-from token bytes to safe text. ``delivery.py``, ``stream.py``: the way of text to its reader. ``request.py``,
-``result.py``: what goes in and comes out. ``chat_template.py``: messages to text. ``pressure_actor.py``
-looks at memory and asks for it as ``pressure_plan.py`` says; ``parking.py`` puts idle contexts aside;
-``fit_check.py`` refuses what will not fit.
+step computes, pure; ``plan_parts.py``: in which calls; ``batch.py``: its columns; ``lending.py``: rows
+beside; ``cells.py``: cells into sequences and out; ``turn_text.py``: a turn's text between two reports;
+``step_probe.py``: where a step is, for who measures. ``canary.py``, ``verdict.py``: what can be promised.
+``cache_actor.py``, ``cache_jobs.py``: what was saved; ``prefetcher.py``: before it is asked for.
+``text.py``: from token bytes to safe text. ``delivery.py``, ``stream.py``: the way of text to its reader.
+``request.py``, ``result.py``: what goes in and comes out. ``chat_template.py``: messages to text.
+``pressure_actor.py`` looks at memory and asks for it as ``pressure_plan.py`` says; ``parking.py`` puts idle
+contexts aside; ``fit_check.py`` refuses what will not fit.
 
 **Who owns it and what always holds.** The model actor owns queue and slots; the host thread owns the
 loop and the context. Between them go frozen values: commands down, reports up. A sequence is leased

@@ -95,7 +95,6 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
     def __init__(self, options: CacheOptions, root: Path | None, *, mac_key: bytes | None = None) -> None:
         """Keep states in RAM, and below ``root`` if there is one, signed if there is a key."""
         self._options = options
-        self._block_tokens = options.block_tokens
         self._mac_key = mac_key
         self._root = root
         self._children: dict[Ref, CacheJob] = {}
@@ -221,7 +220,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             await self._run(evolve(split, memory=self._job_memory.lend_for_cutting()))
 
     def _split_of(self, message: KeepCells) -> Split:
-        chain = chain_of(message.namespace, message.tokens, block_tokens=self._block_tokens)
+        chain = chain_of(message.namespace, message.tokens, block_tokens=self._options.block_tokens)
         first_block, held = begun(self._store, message, chain)
         return Split(
             message=message,
@@ -278,7 +277,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
         if self._to_split.may_begin(question, n_before=n_before):
             self._deferred.append((question, n_before))
             return
-        hit = longest_prefix(self._store, question, question.tokens, block_tokens=self._block_tokens)
+        hit = longest_prefix(self._store, question, question.tokens, block_tokens=self._options.block_tokens)
         if hit is None or hit.n_cells < question.n_least:
             self._answer(question, None)
             return
@@ -328,7 +327,7 @@ class CacheActor(Server[CacheCall, None, CacheNotice]):
             question, caller = self._counting.popleft()
             # A hit has fewer tokens than what it begins.
             tokens = (*question.tokens, 0)
-            hit = longest_prefix(self._store, question, tokens, block_tokens=self._block_tokens)
+            hit = longest_prefix(self._store, question, tokens, block_tokens=self._options.block_tokens)
             caller.reply(hit.n_cells if hit is not None else 0)
 
     # -- work ----------------------------------------------------------------------------------

@@ -53,11 +53,5 @@ def open_cache(options: CacheOptions, root: Path | None, *, mac_key: bytes | Non
     store = SnapshotStore(ram=ram, disk=disk, pending_limit_bytes=options.pending_limit_bytes, bus=bus)
     disk.sweep()
     store.refresh()
-    # The latest is put together by whoever goes on with it, however large it is.
-    latest = next(disk.latest_turns(), None)
-    limit_bytes = min(options.prefetch_bytes, options.ram_limit_bytes // 2)
-    return OpenedCache(
-        store=store,
-        state_bytes=0 if latest is None else latest.state_bytes,
-        turns=tuple(disk.latest_turns(limit_bytes=limit_bytes)) if limit_bytes else (),
-    )
+    latest = disk.latest_turns(limit_bytes=min(options.prefetch_bytes, options.ram_limit_bytes // 2))
+    return OpenedCache(store=store, state_bytes=latest.state_bytes, turns=latest.turns)

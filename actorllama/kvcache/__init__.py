@@ -7,7 +7,7 @@ resume. All are frozen values; `decode` reads their bytes back (``header.py``, `
 that several processes may share (``publish.py`` is the protocol, ``directory.py`` the index, ``reserve.py``
 the quota, ``sweep.py`` the clearing up, ``reading.py`` the doubt). `SnapshotStore`: both behind one face,
 with write-behind by whole jobs (``write_queue.py``, ``jobs.py``); `Demotion` moves entries from RAM to disk.
-`PrefixIndex`: what of a prompt is stored.
+`PrefixIndex`: what of a prompt is stored. `LatestTurn`: what a new process will be asked for first.
 `Codec`: fewer bytes for the same state; its library is loaded by whoever asks for it, never by this door.
 `Arena`: memory for states whose pages were touched before; `TouchedMemory`: as much of it as is wanted.
 `Survey`, `Lineage`, `clear`: a root looked at and tidied from outside; `ArchiveWriter`: turns on their way.

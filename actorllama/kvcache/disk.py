@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -26,7 +26,7 @@ from actorllama.kvcache.events import (
 from actorllama.kvcache.fields import is_key
 from actorllama.kvcache.file_system import FileSystem
 from actorllama.kvcache.header import Buffer, mac_key_id
-from actorllama.kvcache.latest_turns import LatestTurn, latest_turns
+from actorllama.kvcache.latest_turns import LatestTurns, latest_turns
 from actorllama.kvcache.options import CacheOptions
 from actorllama.kvcache.posix import PosixFileSystem
 from actorllama.kvcache.publish import How, publish
@@ -232,7 +232,7 @@ class DiskTier:
         known = self._directory.known()
         return tuple(one.facts for one in known if one.kind == "entry" and one.facts is not None)
 
-    def latest_turns(self, *, limit_bytes: int | None = None) -> Iterator[LatestTurn]:
+    def latest_turns(self, *, limit_bytes: int | None = None) -> LatestTurns:
         """Find the turns that were used last, by what the last listing found.
 
         Cost: as :func:`actorllama.kvcache.latest_turns.latest_turns`.

@@ -16,8 +16,7 @@ def tier_at(root: Path) -> DiskTier:
 
 
 def state_bytes(root: Path) -> int:
-    latest = next(tier_at(root).latest_turns(), None)
-    return 0 if latest is None else latest.state_bytes
+    return tier_at(root).latest_turns().state_bytes
 
 
 def test_a_state_takes_what_its_parts_take_and_once_more_the_largest(tmp_path: Path) -> None:
@@ -63,7 +62,7 @@ def test_the_latest_comes_first_and_what_two_have_in_common_counts_once(tmp_path
         first.put_all(turn)
         (path,) = tmp_path.rglob(f"{turn[-1].key}.kv")
         os.utime(path, ns=(1 << 60, (1 << 60) - age))
-    found = list(tier_at(tmp_path).latest_turns())
+    found = tier_at(tmp_path).latest_turns().turns
     assert [one.key for one in found] == [turn[-1].key for turn in turns]
     for one, turn in zip(found, turns, strict=True):
         assert one.parts == tuple(entry.key for entry in turn[:-1])
@@ -82,7 +81,7 @@ def test_the_latest_comes_first_and_what_two_have_in_common_counts_once(tmp_path
     first.put_all((*turns[0][:-1], again))
     (path,) = tmp_path.rglob(f"{again.key}.kv")
     os.utime(path, ns=(1 << 61, 1 << 61))
-    two = list(tier_at(tmp_path).latest_turns())[:2]
+    two = tier_at(tmp_path).latest_turns().turns[:2]
     assert [one.key for one in two] == [again.key, turns[0][-1].key]
     assert two[0].parts == two[1].parts
     assert two[1].n_bytes == turns[0][-1].n_bytes
@@ -98,8 +97,11 @@ def test_a_turn_that_does_not_fit_into_the_limit_is_passed_over(tmp_path: Path) 
     tier = tier_at(tmp_path)
     small_bytes = sum(entry.n_bytes for entry in small)
     large_bytes = sum(entry.n_bytes for entry in large)
-    assert [one.key for one in tier.latest_turns(limit_bytes=large_bytes - 1)] == [small[-1].key]
-    assert [one.key for one in tier.latest_turns(limit_bytes=large_bytes)] == [large[-1].key]
-    both = tier.latest_turns(limit_bytes=large_bytes + small_bytes)
+    assert [one.key for one in tier.latest_turns(limit_bytes=large_bytes - 1).turns] == [small[-1].key]
+    assert [one.key for one in tier.latest_turns(limit_bytes=large_bytes).turns] == [large[-1].key]
+    both = tier.latest_turns(limit_bytes=large_bytes + small_bytes).turns
     assert [one.key for one in both] == [large[-1].key, small[-1].key]
-    assert list(tier.latest_turns(limit_bytes=small_bytes - 1)) == []
+    assert tier.latest_turns(limit_bytes=small_bytes - 1).turns == ()
+    assert tier.latest_turns(limit_bytes=0).state_bytes == tier.latest_turns().state_bytes > 0, (
+        "of the latest"
+    )
