@@ -23,7 +23,7 @@ def default_sources() -> tuple[MemorySource, ...]:
 def read_all(sources: Iterable[MemorySource]) -> Sequence[SourceReport]:
     """Ask each source once, in order.
 
-    Cost: well below a millisecond for the default sources, once they are open. The first call loads psutil
-    and the driver's library: make it on a thread that may wait.
+    Cost: well below a millisecond for the default sources, once they are open. The first call loads the
+    driver's library, and psutil where there is no ``/proc/meminfo``: make it on a thread that may wait.
     """
     return tuple(source.read() for source in sources)
