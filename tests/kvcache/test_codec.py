@@ -290,6 +290,13 @@ def test_a_span_with_a_value_that_is_no_finite_number_is_kept_exactly(odd: float
     assert bytes(codec.decode(codec.encode(data, spans=spans), n_bytes=len(data))) == data
 
 
+@pytest.mark.parametrize(("element", "signalling"), [("f16", "017c"), ("f16", "01fc"), ("f32", "0100807f")])
+def test_a_signalling_nan_is_kept_exactly_and_complained_of_by_nobody(element: str, signalling: str) -> None:
+    data = bytes(256) + bytes.fromhex(signalling) + bytes(64)
+    codec = codec_named("q8")
+    assert bytes(codec.decode(codec.encode(data, spans=whole(data, element)), n_bytes=len(data))) == data
+
+
 @pytest.mark.parametrize(
     ("element", "extremes"),
     [
