@@ -38,7 +38,12 @@ class BareLoop:
         backend: Backend = rt.backend
         model = backend.load(options.model, ModelOptions(), lambda _fraction: True)
         context = model.open_context(
-            ContextOptions(n_seq=options.n_seq, ctx_per_seq=options.ctx_per_seq, n_threads=options.n_threads)
+            ContextOptions(
+                n_seq=options.n_seq,
+                ctx_per_seq=options.ctx_per_seq,
+                n_threads=options.n_threads,
+                keeps_threads=options.keeps_threads_bare,
+            )
         )
 
         def close() -> None:

@@ -28,14 +28,19 @@ __all__ = ["command"]
         *TARGET,
         click.Option(["-n", "n_seq"], type=int, default=8, show_default=True, help="Turns side by side."),
         click.Option(
-            ["--tokens", "n_tokens"], type=int, default=256, show_default=True, help="Tokens of each turn."
+            ["--tokens", "n_tokens"], type=int, default=128, show_default=True, help="Tokens of each turn."
         ),
         click.Option(
             ["--rounds", "n_rounds"],
             type=int,
-            default=7,
+            default=13,
             show_default=True,
             help="Measurements of each side.",
+        ),
+        click.Option(
+            ["--keep-threads", "keeps_threads"],
+            is_flag=True,
+            help="Let the bare loop keep its compute threads too; by itself llama_decode starts new ones.",
         ),
         click.Option(
             ["--whole", "is_whole"], is_flag=True, help="Wait for whole replies instead of reading streams."
@@ -87,6 +92,7 @@ def command(
     n_rounds: int,
     n_threads: int,
     n_others: int,
+    keeps_threads: bool,
     is_whole: bool,
     is_cost: bool,
     is_profile: bool,
@@ -111,6 +117,7 @@ def command(
         n_tokens=n_tokens,
         n_rounds=n_rounds,
         n_threads=n_threads,
+        keeps_threads_bare=keeps_threads,
         n_other_models=n_others,
         is_streamed=not is_whole,
         has_telemetry=is_telemetry,

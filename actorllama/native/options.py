@@ -62,6 +62,9 @@ class ContextOptions:
         at_least=0,
         at_most=512,
     )
+    keeps_threads: bool = option(
+        True, doc="Keep llama.cpp's compute threads from step to step; it starts new ones in each otherwise."
+    )
     flash_attention: bool = option(False, doc="Fused attention: faster on CPU, but no longer exact.")
     layout: str = option(
         "isolated",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from attrs import frozen
 
-__all__ = ["RngState", "uniform", "uniform_at", "uniform_key"]
+__all__ = ["RngState", "uniform", "uniform_at", "uniform_key", "uniforms_at"]
+
+_Keys = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 _GAMMA = 0x9E3779B97F4A7C15
@@ -47,6 +50,22 @@ def uniform_at(key: int, index: int) -> float:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
     return ((z ^ (z >> 31)) >> 11) * 1.1102230246251565e-16
+
+
+def uniforms_at(keys: _Keys, firsts: _Keys, n: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return draws ``firsts`` to ``firsts + n - 1`` of each key, as ``uniform_at``: ``(n, len(keys))``."""
+    z = firsts + np.arange(1, n + 1, dtype=np.uint64)[:, None]
+    z *= np.uint64(_GAMMA)
+    z += keys
+    z ^= z >> np.uint64(30)
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    z >>= np.uint64(11)
+    drawn: np.ndarray[tuple[int, int], np.dtype[np.float64]] = z.astype(np.float64)
+    drawn *= 1.1102230246251565e-16
+    return drawn
 
 
 def _mix(z: int) -> int:

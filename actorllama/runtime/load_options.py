@@ -30,6 +30,7 @@ class LoadOptions(TypedDict, total=False):
     n_batch: int
     n_ubatch: int
     n_threads: int
+    keeps_threads: bool
     flash_attention: bool
     layout: str
     type_k: str

@@ -50,6 +50,27 @@ def test_a_crowd_gets_the_tokens_that_each_would_choose_alone(n_vocab: int) -> N
     assert [one.n_draws for one in crowd] == [one.n_draws for one in alone] == [30] * len(ASKED)
 
 
+def test_numbers_that_are_drawn_ahead_are_those_of_each_ones_count() -> None:
+    """More steps than are drawn ahead, and a member that draws elsewhere in between."""
+    tools = SamplerTools(n_vocab=4096)
+    crowd, alone = members(tools), members(tools, bias={3: 0.0})
+    for step in range(80):
+        rows = matrix(len(crowd), n_vocab=4096, seed=step)
+        if step % 7 == 0:
+            crowd[2].n_draws += 1
+            alone[2].n_draws += 1
+        chosen = tools.crowd.choose(rows, crowd)
+        assert chosen == [one.choose(row.copy()) for one, row in zip(alone, rows, strict=True)]
+
+
+def test_many_rows_of_a_small_vocabulary_are_chosen_for_in_parts() -> None:
+    tools = SamplerTools(n_vocab=600)
+    rows = matrix(300, n_vocab=600, seed=4)
+    crowd = [LlamaSampler(SamplingParams(seed=seed), (), tools=tools) for seed in range(300)]
+    again = [LlamaSampler(SamplingParams(seed=seed), (), tools=tools) for seed in range(300)]
+    assert tools.crowd.choose(rows, crowd) == [one.choose(row) for one, row in zip(again, rows, strict=True)]
+
+
 def test_of_equal_tokens_the_first_ids_are_kept_and_drawn_from_in_order() -> None:
     tools = SamplerTools(n_vocab=4096)
     row = np.full((1, 4096), -3.0, dtype=np.float32)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from actorllama.native.rng import RngState, uniform, uniform_at, uniform_key
+from actorllama.native.rng import RngState, uniform, uniform_at, uniform_key, uniforms_at
 
 
 def test_the_numbers_are_the_same_for_ever() -> None:
@@ -14,6 +14,15 @@ def test_the_numbers_are_the_same_for_ever() -> None:
 
 
 PINNED = [[0.8833108082136426, 0.43152799704850997], [0.15495121011739077, 0.4290430672277533]]
+
+
+def test_many_at_once_are_the_same_numbers() -> None:
+    keys = [uniform_key(seed) for seed in (0, 7, 2**64 - 1)]
+    firsts = [0, 5, 10**9]
+    drawn = uniforms_at(np.array(keys, dtype=np.uint64), np.array(firsts, dtype=np.uint64), 40)
+    assert drawn.tolist() == [
+        [uniform_at(key, first + i) for key, first in zip(keys, firsts, strict=True)] for i in range(40)
+    ]
 
 
 def test_numbers_lie_in_the_unit_interval_and_are_even() -> None:

@@ -15,6 +15,7 @@ from actorllama.native.backend import ContextFacts, ModelFacts, NativeSampler, S
 from actorllama.native.cpus import plan_threads, usable_cpus
 from actorllama.native.lease import Lease
 from actorllama.native.llama.batch_columns import BatchColumns
+from actorllama.native.llama.kept_threads import KeptThreads
 from actorllama.native.llama.library import LlamaLibrary, held_gil
 from actorllama.native.llama.logprobs import top_logprobs
 from actorllama.native.llama.sampler import LlamaSampler
@@ -82,8 +83,12 @@ class LlamaContext:
         # Where the rows of a restored window begin: before it lie zeros that no query may look at.
         self._first_real: dict[int, int] = {}
 
+        n_kept = self._facts.n_threads if options.keeps_threads else 1
+        threads = self._threads = KeptThreads(handle, n_threads=n_kept)
+
         def free() -> None:
             llama_cpp.llama_free(handle)
+            threads.let_go()
             on_freed()
 
         self._lease = Lease(what=f"context of {model_facts.name or model_facts.path}", free=free)
@@ -114,11 +119,13 @@ class LlamaContext:
         columns = self._columns.fill(batch)
         self._lease.enter()
         try:
+            self._threads.use()
             code = llama_cpp.llama_decode(self._handle, columns)
         finally:
             self._lease.leave()
         if code != 0:
             raise DecodeError(code=code, is_retryable=code == 1)
+        self._threads.computed()
         self._n_outputs = len(batch.outputs)
         self._has_rows = False
 

@@ -22,12 +22,12 @@ def held_gil(
     ctypes releases the GIL around each call; for a call of a microsecond that only invites the event
     loop's thread to take it, and the engine then waits for it to come back. Long calls
     (``llama_decode``, state copies, loading) use the ordinary binding. ``restype`` and ``argtypes``
-    override the binding's own: an address is cheaper to handle than a typed pointer.
+    override the binding's own: an address is cheaper to handle than a typed pointer. A function that
+    llama-cpp-python does not bind needs both.
     """
-    original = getattr(llama_cpp.llama_cpp, name)
     function = getattr(_py_library, name)
-    function.argtypes = argtypes or original.argtypes
-    function.restype = restype or original.restype
+    function.argtypes = argtypes or getattr(llama_cpp.llama_cpp, name).argtypes
+    function.restype = restype or getattr(llama_cpp.llama_cpp, name).restype
     return function
 
 
