@@ -97,13 +97,27 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         name="peers-15m",
         bench="peers",
         about="actorllama beside llama-server and llama-cpp-python, the 15m shape. Takes 8 minutes.",
-        options={"shape": "15m", "side_by_side": (1, 4, 8, 16), "rounds": 5, "turns": 6, "system": 512},
+        options={
+            "shape": "15m",
+            "side_by_side": (1, 4, 8, 16),
+            "rounds": 5,
+            "turns": 6,
+            "system": 512,
+            "restart_prompt": 4096,
+        },
     ),
     Scenario(
         name="peers-full",
         bench="peers",
         about="The same with 20 turns behind a system prompt of 2k tokens. Takes 30 minutes.",
-        options={"shape": "15m", "rounds": 15, "turns": 20, "system": 2048, "crowd_rounds": 8},
+        options={
+            "shape": "15m",
+            "rounds": 15,
+            "turns": 20,
+            "system": 2048,
+            "crowd_rounds": 8,
+            "restart_prompt": 4096,
+        },
     ),
 )
 """Those that come with the package; each is a file in ``config/bench``."""

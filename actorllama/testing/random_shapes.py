@@ -59,7 +59,14 @@ SHAPES: Final = MappingProxyType[ShapeName, ModelShape](
         "falcon-h1": ModelShape(architecture="falcon-h1"),
         "granitehybrid": ModelShape(architecture="granitehybrid", n_layer=4, recurrent_layers=(0, 1, 3)),
         "15m": ModelShape(
-            architecture="llama", n_layer=6, n_embd=288, n_head=6, n_head_kv=6, n_ff=768, n_vocab=32000
+            architecture="llama",
+            n_layer=6,
+            n_embd=288,
+            n_head=6,
+            n_head_kv=6,
+            n_ff=768,
+            n_vocab=32000,
+            n_ctx_train=8192,
         ),
         "0.5b": ModelShape(
             architecture="llama",
