@@ -90,7 +90,9 @@ def declared_front(tree: ast.Module) -> list[str] | None:
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_the_front_of_a_module_names_what_the_module_has(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    own = {name for node in tree.body for name in assigned_names(node)}
+    branches = [node for node in tree.body if isinstance(node, ast.If)]
+    nodes = [*tree.body, *(node for branch in branches for node in (*branch.body, *branch.orelse))]
+    own = {name for node in nodes for name in assigned_names(node)}
     front = declared_front(tree)
 
     if front is None:

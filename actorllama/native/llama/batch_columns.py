@@ -5,10 +5,9 @@ from __future__ import annotations
 import ctypes
 from struct import Struct
 
-import llama_cpp
-
 from actorllama.errors import StateError
 from actorllama.native.backend import StepBatch
+from actorllama.native.llama.binding import llama_cpp
 
 __all__ = ["BatchColumns"]
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import cast
 
-import llama_cpp
 import numpy as np
 
 from actorllama.errors import DecodeError, ModelLoadError, StateError
@@ -15,6 +14,7 @@ from actorllama.native.backend import ContextFacts, ModelFacts, NativeSampler, S
 from actorllama.native.cpus import plan_threads, usable_cpus
 from actorllama.native.lease import Lease
 from actorllama.native.llama.batch_columns import BatchColumns
+from actorllama.native.llama.binding import llama_cpp
 from actorllama.native.llama.kept_threads import KeptThreads
 from actorllama.native.llama.library import LlamaLibrary, held_gil
 from actorllama.native.llama.logprobs import top_logprobs

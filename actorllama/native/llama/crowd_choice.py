@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
 
-import llama_cpp
 import numpy as np
 
+from actorllama.native.llama.binding import llama_cpp
 from actorllama.native.llama.library import held_gil
 from actorllama.native.llama.sampler_candidates import bound_of_best
 from actorllama.native.rng import uniform_at, uniforms_at

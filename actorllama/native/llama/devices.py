@@ -5,13 +5,12 @@ from __future__ import annotations
 import ctypes
 from typing import Final, Literal
 
-import llama_cpp
-
+from actorllama.native.llama.binding import llama_cpp
 from actorllama.native.memory_devices import ComputeDevice, plain_pci
 
 __all__ = ["list_devices"]
 
-_PATH: Final = llama_cpp.llama_cpp._lib._name  # noqa: SLF001 - the file that was loaded
+_PATH: Final = llama_cpp._lib._name  # noqa: SLF001 - the file that was loaded
 _KINDS: Final[dict[int, Literal["cpu", "gpu", "integrated", "accelerator"]]] = {
     0: "cpu",
     1: "gpu",

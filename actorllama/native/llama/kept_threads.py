@@ -9,8 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final, TypeAlias
 
-import llama_cpp
-
+from actorllama.native.llama.binding import llama_cpp
 from actorllama.native.llama.library import held_gil
 
 __all__ = ["KeptThreads"]
@@ -123,7 +122,7 @@ def _pool_functions() -> tuple[_CreatePool, _FreePool] | None:
     """
     if b"OPENMP = 1" in llama_cpp.llama_print_system_info():
         return None  # libgomp keeps its own
-    ggml = ctypes.CDLL(llama_cpp.llama_cpp._lib._name)  # noqa: SLF001 - the file that was loaded
+    ggml = ctypes.CDLL(llama_cpp._lib._name)  # noqa: SLF001 - the file that was loaded
     try:
         by_type, registry, look_up = (
             ggml.ggml_backend_dev_by_type,

@@ -6,9 +6,8 @@ import contextlib
 import ctypes
 from collections.abc import Sequence
 
-import llama_cpp
-
 from actorllama.native.backend import BuildInfo
+from actorllama.native.llama.binding import binding_version, llama_cpp
 from actorllama.native.llama.log_router import log_router
 
 __all__ = ["LlamaLibrary", "held_gil"]
@@ -26,12 +25,12 @@ def held_gil(
     llama-cpp-python does not bind needs both.
     """
     function = getattr(_py_library, name)
-    function.argtypes = argtypes or getattr(llama_cpp.llama_cpp, name).argtypes
-    function.restype = restype or getattr(llama_cpp.llama_cpp, name).restype
+    function.argtypes = argtypes or getattr(llama_cpp, name).argtypes
+    function.restype = restype or getattr(llama_cpp, name).restype
     return function
 
 
-_PATH = llama_cpp.llama_cpp._lib._name  # noqa: SLF001 - the one place that says which file was loaded
+_PATH = llama_cpp._lib._name  # noqa: SLF001 - the one place that says which file was loaded
 _py_library = ctypes.PyDLL(_PATH)
 
 
@@ -51,7 +50,7 @@ class LlamaLibrary:
         info = llama_cpp.llama_print_system_info().decode(errors="replace")
         return BuildInfo(
             library="llama.cpp",
-            version=f"llama-cpp-python {llama_cpp.__version__}",
+            version=f"llama-cpp-python {binding_version()}",
             has_openmp="OPENMP = 1" in info,
             devices=_device_names(),
             system_info=info.strip(),

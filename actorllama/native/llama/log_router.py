@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Generator
 
-import llama_cpp
+from actorllama.native.llama.binding import llama_cpp
 
 __all__ = ["LogRouter", "log_router"]
 
@@ -40,6 +40,7 @@ class LogRouter:
     @contextlib.contextmanager
     def collecting_errors(self) -> Generator[list[str], None, None]:
         """Collect what llama.cpp logs as error or warning on this thread inside the block."""
+        self.install()  # a program that has imported all of llama_cpp meanwhile has put its own there
         collected: list[str] = []
         self._local.collected = collected
         try:
@@ -53,6 +54,7 @@ class LogRouter:
 
         Blocks may lie within one another; each gets the lines of those inside.
         """
+        self.install()
         collected: list[str] = []
         outer: tuple[list[str], ...] = getattr(self._local, "lines", ())
         self._local.lines = (*outer, collected)

@@ -6,13 +6,13 @@ import ctypes
 from collections.abc import Callable
 from pathlib import Path
 
-import llama_cpp
 from attrs import evolve
 
 from actorllama.errors import ModelLoadError, RequestError
 from actorllama.native.backend import ModelFacts
 from actorllama.native.gguf_fingerprint import fingerprint
 from actorllama.native.lease import Lease
+from actorllama.native.llama.binding import llama_cpp
 from actorllama.native.llama.context import LlamaContext
 from actorllama.native.llama.library import LlamaLibrary, held_gil
 from actorllama.native.memory_devices import BufferSize, buffer_sizes

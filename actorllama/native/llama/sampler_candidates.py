@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 
-import llama_cpp
 import numpy as np
 
+from actorllama.native.llama.binding import llama_cpp
 from actorllama.native.sampler_shifts import Ids, Row
 
 __all__ = ["Candidates", "bound_of_best"]

@@ -6,9 +6,9 @@ import ctypes
 from collections.abc import Callable
 from typing import Protocol
 
-import llama_cpp
 import numpy as np
 
+from actorllama.native.llama.binding import llama_cpp
 from actorllama.native.llama.library import held_gil
 from actorllama.native.llama.sampler_candidates import Candidates
 from actorllama.native.rng import uniform

@@ -7,9 +7,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import llama_cpp
-
 from actorllama.native.grammar import GrammarRequest, compile_gbnf
+from actorllama.native.llama.binding import llama_cpp
 from actorllama.native.llama.crowd_choice import CrowdChooser
 from actorllama.native.llama.sampler_candidates import Candidates
 from actorllama.native.sampler_dry import MAX_BREAKER_TAIL, Breakers
