@@ -12,10 +12,12 @@ from actorllama.bench.peers.llama_server import wait_until_it_answers
 from actorllama.bench.peers.own_peer import python_environment
 from actorllama.bench.peers.process_peer import ProcessPeer
 from actorllama.errors import EngineError
+from actorllama.native.gguf import read_gguf
 
 __all__ = ["PythonServer"]
 
 _N_BYTES: Final = 256
+_NEVER: Final = -1e9  # what is added to a logit; JSON has no infinity
 
 
 class PythonServer(ProcessPeer):
@@ -33,6 +35,10 @@ class PythonServer(ProcessPeer):
         super().__init__(setup)
         self._python = python
         self._port = 0
+        # An end, or bytes of no character, would leave a reply without text, and nothing to measure.
+        end = read_gguf(setup.model).metadata.get("tokenizer.ggml.eos_token_id")
+        never = (*((end,) if isinstance(end, int) else ()), *setup.banned)
+        self._bias = {str(token): _NEVER for token in never}
 
     async def start(self) -> None:
         """Start it and wait until it lists its model."""
@@ -57,6 +63,8 @@ class PythonServer(ProcessPeer):
             "max_tokens": ask.n_reply,
             "temperature": 0.0,
             "stream": True,
+            "logit_bias": self._bias,
+            "logit_bias_type": "input_ids",
         }
         return _taken_of(await post(self._port, "/v1/completions", body), n_prompt=len(ask.prompt))
 
