@@ -1,7 +1,8 @@
 """Everything outside Python: the backend seam, llama.cpp behind it, GGUF files, options.
 
 **What lives here.** ``backend.py``: the protocols that engines are written against. ``llama/``: the
-only package that imports llama_cpp and touches ctypes. ``gguf.py``: reading a model file without
+only package that imports llama_cpp and touches ctypes (``binding.py`` loads its C layer without the
+package around it, ``kept_threads.py`` keeps its compute threads). ``gguf.py``: reading a model file without
 loading it. ``sampling.py``, ``rng.py``: what a turn asks of its sampler, and the generator behind
 it. ``state_blocks.py``, ``state_join.py``: saved states cut into blocks that others can share, and joined.
 ``lease.py``: native memory is freed exactly once, after the last thread has left it. ``run_delay.py``: how

@@ -13,8 +13,9 @@ from typing import Protocol
 import pytest
 
 from actorllama.demo import model_path
+from actorllama.errors import DecodeError
 from actorllama.native import ContextOptions, ModelOptions, StepBatch
-from actorllama.native.llama import LlamaBackend
+from actorllama.native.llama import LlamaBackend, kept_threads
 from actorllama.native.llama.context import LlamaContext
 from actorllama.native.llama.model import LlamaModel
 
@@ -132,6 +133,36 @@ def test_a_context_goes_on_in_another_thread(open_context: OpenContext) -> None:
     assert found == whole
     # Those of the threads that have ended are gone; the context still knows the last one's.
     assert wait_for_threads(before + 1) == before + 1
+
+
+def test_after_an_abort_they_compute_for_the_next_context(open_context: OpenContext) -> None:
+    plain = digests(open_context(keeps_threads=False))
+    first, second = open_context(), open_context()
+
+    def abort_and_go_on() -> list[bytes]:
+        digests(first)
+        first.clear_sequence(0)
+        first.abort()
+        with pytest.raises(DecodeError) as caught:
+            digests(first)
+        assert caught.value.code == 2  # GGML_STATUS_ABORTED
+        return digests(second)
+
+    assert in_thread(abort_and_go_on) == plain
+
+
+def test_a_build_with_other_parameters_does_without(
+    open_context: OpenContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_otherwise(parameters: object, n_threads: int) -> None:
+        """Leave everything 0: the number of threads lies elsewhere."""
+
+    def create_nothing(parameters: object) -> int:
+        raise AssertionError("made a pool of parameters that it does not know")
+
+    monkeypatch.setattr(kept_threads, "_pool_functions", lambda: (fill_otherwise, create_nothing, print))
+    plain = digests(open_context(keeps_threads=False))
+    assert in_thread(lambda: digests(open_context())) == plain
 
 
 def test_a_single_thread_keeps_none(open_context: OpenContext) -> None:

@@ -22,6 +22,7 @@ None: 1 gains another 1 % of a step of 5 ms, and takes a processor from the even
 """
 
 _attach = held_gil("llama_attach_threadpool", restype=ctypes.c_int, argtypes=(ctypes.c_void_p,) * 3)
+_FillParameters: TypeAlias = Callable[[object, int], object]
 _CreatePool: TypeAlias = Callable[[object], int | None]
 _FreePool: TypeAlias = Callable[[int], None]
 
@@ -36,6 +37,7 @@ class _PoolParameters(ctypes.Structure):
         ("poll", ctypes.c_uint32),
         ("strict_cpu", ctypes.c_bool),
         ("paused", ctypes.c_bool),
+        ("room", ctypes.c_char * 256),  # for what another build of llama.cpp may have behind it
     )
 
 
@@ -104,8 +106,12 @@ def _pool_of_this_thread(n_threads: int) -> _Pool | None:
         functions = _pool_functions()
         if functions is None:
             return None
-        create, free = functions
-        parameters = _PoolParameters(n_threads=n_threads, poll=_POLL)
+        fill, create, free = functions
+        parameters = _PoolParameters()
+        fill(ctypes.byref(parameters), n_threads)
+        if parameters.n_threads != n_threads or parameters.strict_cpu or parameters.paused:
+            return None  # another build's parameters, in an order that we do not know
+        parameters.poll = _POLL
         address = create(ctypes.byref(parameters))
         if not address:
             return None
@@ -114,7 +120,7 @@ def _pool_of_this_thread(n_threads: int) -> _Pool | None:
 
 
 @cache
-def _pool_functions() -> tuple[_CreatePool, _FreePool] | None:
+def _pool_functions() -> tuple[_FillParameters, _CreatePool, _FreePool] | None:
     """Ask the CPU device that llama.cpp has loaded for its functions.
 
     Never load the file of that name: the wheel holds copies of each library, not links, and a second copy
@@ -124,6 +130,7 @@ def _pool_functions() -> tuple[_CreatePool, _FreePool] | None:
         return None  # libgomp keeps its own
     ggml = ctypes.CDLL(llama_cpp._lib._name)  # noqa: SLF001 - the file that was loaded
     try:
+        fill = ggml.ggml_threadpool_params_init
         by_type, registry, look_up = (
             ggml.ggml_backend_dev_by_type,
             ggml.ggml_backend_dev_backend_reg,
@@ -131,6 +138,7 @@ def _pool_functions() -> tuple[_CreatePool, _FreePool] | None:
         )
     except AttributeError:
         return None
+    fill.argtypes, fill.restype = [ctypes.c_void_p, ctypes.c_int], None
     by_type.argtypes, by_type.restype = [ctypes.c_int], ctypes.c_void_p
     registry.argtypes, registry.restype = [ctypes.c_void_p], ctypes.c_void_p
     look_up.argtypes, look_up.restype = [ctypes.c_void_p, ctypes.c_char_p], ctypes.c_void_p
@@ -143,6 +151,7 @@ def _pool_functions() -> tuple[_CreatePool, _FreePool] | None:
     if not create or not free:
         return None
     return (
+        fill,
         ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(create),
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(free),
     )
