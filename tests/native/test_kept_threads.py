@@ -78,6 +78,17 @@ def n_native_threads() -> int:
     return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - a count
 
 
+def n_settled_threads() -> int:
+    """Count them once those of the test before are gone: the same number for a tenth of a second."""
+    gc.collect()
+    n, n_same = n_native_threads(), 0
+    while n_same < 10:
+        threading.Event().wait(0.01)
+        before, n = n, n_native_threads()
+        n_same = n_same + 1 if n == before else 0
+    return n
+
+
 def in_thread(work: Callable[[], list[bytes]]) -> list[bytes]:
     """Do it in a thread of its own, which has ended when this returns."""
     found: list[bytes] = []
@@ -105,7 +116,7 @@ def test_what_is_computed_does_not_depend_on_it(open_context: OpenContext) -> No
 def test_contexts_of_one_thread_share_them_and_they_end_with_it(
     open_context: OpenContext,
 ) -> None:
-    before = n_native_threads()
+    before = n_settled_threads()
     contexts = [open_context(), open_context()]
     counts: list[int] = []
 
@@ -126,7 +137,7 @@ def test_contexts_of_one_thread_share_them_and_they_end_with_it(
 def test_a_context_goes_on_in_another_thread(open_context: OpenContext) -> None:
     whole = digests(open_context(keeps_threads=False), n=12)
     context = open_context()
-    before = n_native_threads()
+    before = n_settled_threads()
     found = in_thread(lambda: digests(context))
     for first in (4, 8):
         found += in_thread(lambda first=first: digests(context, first=first))  # type: ignore[misc]
@@ -167,13 +178,13 @@ def test_a_build_with_other_parameters_does_without(
 
 def test_a_single_thread_keeps_none(open_context: OpenContext) -> None:
     context = open_context(n_threads=1)
-    before = n_native_threads()
+    before = n_settled_threads()
     digests(context)
-    assert n_native_threads() == before
+    assert n_settled_threads() == before
 
 
 def test_without_keeping_they_end_with_each_call(open_context: OpenContext) -> None:
     context = open_context(keeps_threads=False)
-    before = n_native_threads()
+    before = n_settled_threads()
     digests(context)
     assert wait_for_threads(before) == before
