@@ -30,10 +30,9 @@ class DecodeBenchOptions:
     model: Path
     label: str
     n_seq: int = 8
-    n_tokens: int = 128
+    n_tokens: int = 256
     """Tokens of each turn, after its first."""
-    n_rounds: int = 13
-    """Many and short: each compares neighbours in time, and a machine's speed wanders within seconds."""
+    n_rounds: int = 9
     n_threads: int = 0
     keeps_threads_bare: bool = False
     """Let the bare loop keep llama.cpp's threads from step to step, as the runtime does. By itself

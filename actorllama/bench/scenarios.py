@@ -43,13 +43,13 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         name="decode-15m",
         bench="decode",
         about="Decoding where overhead shows: 8 turns of the 15m shape. Takes 40 s.",
-        options={"shape": "15m", "n": 8, "tokens": 128, "rounds": 13, "cost": False},
+        options={"shape": "15m", "n": 8, "tokens": 256, "rounds": 9, "cost": False},
     ),
     Scenario(
         name="decode-05b",
         bench="decode",
         about="Decoding as with a small real model: 8 turns of the 0.5b shape. Takes 3 minutes.",
-        options={"shape": "0.5b", "n": 8, "tokens": 128, "rounds": 13, "cost": False},
+        options={"shape": "0.5b", "n": 8, "tokens": 256, "rounds": 9, "cost": False},
     ),
     Scenario(
         name="exactness-15m",

@@ -28,12 +28,12 @@ __all__ = ["command"]
         *TARGET,
         click.Option(["-n", "n_seq"], type=int, default=8, show_default=True, help="Turns side by side."),
         click.Option(
-            ["--tokens", "n_tokens"], type=int, default=128, show_default=True, help="Tokens of each turn."
+            ["--tokens", "n_tokens"], type=int, default=256, show_default=True, help="Tokens of each turn."
         ),
         click.Option(
             ["--rounds", "n_rounds"],
             type=int,
-            default=13,
+            default=9,
             show_default=True,
             help="Measurements of each side.",
         ),
