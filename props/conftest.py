@@ -1,7 +1,7 @@
 """How many examples a law gets: ``--hypothesis-profile=nightly`` or ``HYPOTHESIS_PROFILE`` chooses.
 
-``dev`` and ``ci`` draw the same examples each time: what passed on one machine passes on the next, and a change is
-not refused for a case that it did not touch. ``explore`` and ``nightly`` draw new ones.
+``dev`` and ``ci`` draw the same examples each time: what passed on one machine passes on the next, and a
+change is not refused for a case that it did not touch. ``explore`` and ``nightly`` draw new ones.
 """
 
 from __future__ import annotations

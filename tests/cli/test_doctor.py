@@ -122,7 +122,10 @@ def test_the_machine_tells_something_about_itself() -> None:
 
 def break_llama(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put another llama_cpp before the real one, for processes that start from now on."""
-    (folder / "llama_cpp.py").write_text(code)
+    package = folder / "llama_cpp"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .llama_cpp import *\n")
+    (package / "llama_cpp.py").write_text(code)  # it loads the shared library
     monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{ROOT}")
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-import llama_cpp
 import numpy as np
 import pytest
 from attrs import frozen
 
 from actorllama.native import ContextOptions, ModelOptions, StepBatch, join_state, section_kinds, split_state
 from actorllama.native.llama import LlamaBackend
+from actorllama.native.llama.binding import llama_cpp
 from actorllama.native.llama.context import LlamaContext
 from actorllama.native.llama.model import LlamaModel
 from actorllama.native.state_layout import read_state
