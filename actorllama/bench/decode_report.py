@@ -178,13 +178,12 @@ class DecodeReport:
             "runtime": [item.runtime_tokens_per_s for item in self.rounds],
         }
         ratios = Spread.of([item.ratio for item in self.rounds])
-        median = self.ratio
         of_rounds = Series(label="runtime / bare", x=numbers, y=ratios.values)
         return Chart(
             title=f"Decoding, {self.options.label}, {self.options.n_seq} turns",
             panels=(
                 Panel(
-                    title=f"median {median:.3f} of the bare loop",
+                    title=f"median {self.ratio:.3f} of the bare loop",
                     x_label="round",
                     y_label="runtime / bare loop",
                     series=(of_rounds,),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from llama_cpp import llama_cpp
 
-__all__ = ["binding_version", "llama_cpp"]
+__all__ = ["LIBRARY_PATH", "binding_version", "llama_cpp"]
 
 _PACKAGE = "llama_cpp"
 _MODULE = "llama_cpp.llama_cpp"
@@ -38,6 +38,9 @@ def _load() -> ModuleType:
 
 if not TYPE_CHECKING:
     llama_cpp = _load()
+
+LIBRARY_PATH: str = llama_cpp._lib._name  # noqa: SLF001 - the one place that says which file was loaded
+"""The shared library that was loaded."""
 
 
 def binding_version() -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ctypes
 from typing import Final, Literal
 
-from actorllama.native.llama.binding import llama_cpp
+from actorllama.native.llama.binding import LIBRARY_PATH
 from actorllama.native.memory_devices import ComputeDevice, plain_pci
 
 __all__ = ["list_devices"]
 
-_PATH: Final = llama_cpp._lib._name  # noqa: SLF001 - the file that was loaded
 _KINDS: Final[dict[int, Literal["cpu", "gpu", "integrated", "accelerator"]]] = {
     0: "cpu",
     1: "gpu",
@@ -40,7 +39,7 @@ def list_devices() -> tuple[ComputeDevice, ...]:
     Cost: on CUDA, asking for a device's memory makes a context on it, which takes some hundred MiB there and
     a tenth of a second: call it once a model is loaded, or is about to be.
     """
-    ggml = ctypes.CDLL(_PATH)
+    ggml = ctypes.CDLL(LIBRARY_PATH)
     try:
         count, get, read = (
             ggml.ggml_backend_dev_count,

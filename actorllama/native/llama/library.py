@@ -7,7 +7,7 @@ import ctypes
 from collections.abc import Sequence
 
 from actorllama.native.backend import BuildInfo
-from actorllama.native.llama.binding import binding_version, llama_cpp
+from actorllama.native.llama.binding import LIBRARY_PATH, binding_version, llama_cpp
 from actorllama.native.llama.log_router import log_router
 
 __all__ = ["LlamaLibrary", "held_gil"]
@@ -30,8 +30,7 @@ def held_gil(
     return function
 
 
-_PATH = llama_cpp._lib._name  # noqa: SLF001 - the one place that says which file was loaded
-_py_library = ctypes.PyDLL(_PATH)
+_py_library = ctypes.PyDLL(LIBRARY_PATH)
 
 
 class LlamaLibrary:
@@ -68,7 +67,7 @@ class LlamaLibrary:
 
 def _device_names() -> tuple[str, ...]:
     # ggml's registry is not wrapped by llama-cpp-python; these three functions are in ggml-backend.h.
-    ggml = ctypes.CDLL(_PATH)
+    ggml = ctypes.CDLL(LIBRARY_PATH)
     try:
         count, get, name = ggml.ggml_backend_dev_count, ggml.ggml_backend_dev_get, ggml.ggml_backend_dev_name
         describe = ggml.ggml_backend_dev_description
