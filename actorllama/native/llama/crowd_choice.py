@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import gt, lt
 from typing import Protocol
 
 import numpy as np
@@ -28,7 +29,7 @@ _RECORD = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 _ARRAY = np.dtype(
     {
         "names": ["data", "size", "selected", "sorted"],
-        "formats": [np.uint64, np.uint64, np.int64, np.bool_],
+        "formats": [np.uint64, np.int64, np.int64, np.bool_],
         "offsets": [
             getattr(llama_cpp.llama_token_data_array, name).offset
             for name in ("data", "size", "selected", "sorted")
@@ -37,7 +38,7 @@ _ARRAY = np.dtype(
     }
 )
 _apply = held_gil("llama_sampler_apply", argtypes=(ctypes.c_void_p, ctypes.c_void_p))
-_reaches, _minus, _least, _lowest = np.greater_equal, np.subtract, np.minimum, np.minimum.reduce
+_reaches, _minus, _least = np.greater_equal, np.subtract, np.minimum
 _exp, _accumulate = np.exp, np.add.accumulate
 _MANY = 8  # times k: so many tokens may reach the bound before it is looked for again
 _SLACK = 0.3
@@ -136,18 +137,18 @@ class _Bench:
         ks = [member.crowd_k for member in members]
         k = max(ks)
         self._mask, self._flat_mask = mask, mask.reshape(-1)
-        self._counts = [(k, k * _MANY) for k in ks]
+        self._ks, self._mosts = ks, [k * _MANY for k in ks]
         self._row_starts = np.arange(n + 1) * n_vocab
-        self._row_firsts = self._row_starts[:-1, None]
+        self._row_firsts = self._row_starts[:-1]
         self._ranks = np.arange(k)
         self._kths = np.arange(n) * k + (np.array(ks) - 1)
-        # Plus a size: the last of a row's candidates, counted through.
-        self._lasts, self._last_sums = np.arange(n) * k - 1, np.arange(n) * (k + 1) - 1
+        self._firsts = np.arange(n) * k
+        self._before_sums = np.arange(n) * (k + 1) - 1  # plus a size: the last of a row's
         shift = max(1, int(n * n_vocab - 1).bit_length())
         self._shift, self._low = np.int64(shift), np.int64((1 << shift) - 1)
         self._row_terms = np.arange(n) << (shift + _VALUE_BITS)
         self._records = np.zeros((n, k), dtype=_RECORD)
-        self._ids, self._logits = self._records["id"], self._records["logit"]
+        self._logits = self._records["logit"]  # the ids stay 0: none of the filters looks at them
         self._arrays = np.zeros(n, dtype=_ARRAY)
         self._arrays["data"] = self._records.ctypes.data + np.arange(n) * self._records.strides[0]
         self._arrays["size"] = ks
@@ -167,6 +168,7 @@ class _Bench:
         self._numbers = np.zeros((0, n))
         self._n_used = 0
         self._n_drawn = [member.n_draws for member in members]
+        self._has_negative = False
 
     def disband(self) -> None:
         """Let the members remember what their last rows suggest for the next ones."""
@@ -184,16 +186,13 @@ class _Bench:
         found: _Ints = self._flat_mask.nonzero()[0]
         ends = found.searchsorted(self._row_starts)
         at = ends.tolist()
-        first = 0
-        for (least, most), end in zip(self._counts, at[1:], strict=True):
-            if not least <= end - first <= most:
-                again = self._found_again(rows, found, at)
-                if again is None:
-                    return None
-                found = again
-                ends = found.searchsorted(self._row_starts)
-                break
-            first = end
+        counts = [end - first for first, end in pairwise(at)]
+        if any(map(lt, counts, self._ks)) or any(map(gt, counts, self._mosts)):
+            again = self._found_again(rows, found, at)
+            if again is None:
+                return None
+            found = again
+            ends = found.searchsorted(self._row_starts)
         values = rows.reshape(-1)
         keys = self._keys(values, found)
         keys += self._row_terms.repeat(ends[1:] - ends[:-1])
@@ -201,9 +200,13 @@ class _Bench:
         best: _Ints = keys.take(ends[:-1, None] + self._ranks, mode="clip")
         best &= self._low
         logits = values.take(best)
+        kths = logits.take(self._kths)
+        if not self._has_negative and min(kths.tolist()) <= 0.0:
+            self._has_negative = True
+            return self.best(rows)
         self._logits[...] = logits
         # Somewhat below the k-th value, so that the next row, which is alike, has k above it.
-        _minus(logits.take(self._kths), self._slacks, self._bounds[:, 0])
+        _minus(kths, self._slacks, self._bounds[:, 0])
         return best
 
     def only(self, row: Row) -> int | None:
@@ -212,7 +215,7 @@ class _Bench:
         ``None`` if the row has fewer than k tokens above ``-inf``.
         """
         member, logits = self.members[0], self._logits[0]
-        least, most = self._counts[0]
+        least, most = self._ks[0], self._mosts[0]
         _reaches(row, self._bounds[0, 0], self._mask[0])
         found: _Ints = self._flat_mask.nonzero()[0]
         if not least <= len(found) <= most:
@@ -225,8 +228,10 @@ class _Bench:
         best = keys[:least]
         best &= self._low
         logits[:] = row.take(best)
+        if not self._has_negative and logits[-1] <= 0.0:
+            self._has_negative = True
+            return self.only(row)
         self._bounds[0, 0] = logits[-1] - self._slacks[0]
-        self._ids[0] = best
         self._array_bytes[...] = self._fresh_bytes
         _apply(*self._calls[0])
         n = int(self._sizes[0])
@@ -239,9 +244,13 @@ class _Bench:
         return int(best[min(int(weights.searchsorted(u * weights[-1], "right")), n - 1)])
 
     def _keys(self, values: Row, found: _Ints) -> _Ints:
-        """Return ascending integers for descending values; the index in their low bits decides ties."""
+        """Return ascending integers for descending values; the index in their low bits decides ties.
+
+        Of negative values the bits have another order, and come behind all others: they are looked at only
+        once a row has had one, or 0, among its k best.
+        """
         bits = values.take(found).view(np.int32)
-        if _lowest(bits) < 0:
+        if self._has_negative:
             bits = bits ^ ((bits >> 31) & _HIGHEST_BITS)
         keys: _Ints = bits.astype(np.int64)
         keys <<= self._shift
@@ -251,7 +260,8 @@ class _Bench:
     def _found_again(self, rows: Rows, found: _Ints, at: Sequence[int]) -> _Ints | None:
         """Look again at rows of which too few or too many were found; ``None`` if one has too few."""
         pieces: list[_Ints] = []
-        for index, ((least, most), (first, end)) in enumerate(zip(self._counts, pairwise(at), strict=True)):
+        spans = zip(self._ks, self._mosts, pairwise(at), strict=True)
+        for index, (least, most, (first, end)) in enumerate(spans):
             if least <= end - first <= most:
                 pieces.append(found[first:end])
                 continue
@@ -280,8 +290,6 @@ class _Bench:
 
         The inverse of the cumulative distribution, as ``sampler_pickers.draw`` has it.
         """
-        ids = best - self._row_firsts
-        self._ids[...] = ids
         self._array_bytes[...] = self._fresh_bytes
         for chain, address in self._calls:
             _apply(chain, address)
@@ -291,15 +299,13 @@ class _Bench:
         _least(weights, 0.0, out=weights)  # what a filter cut off may stand there unscaled
         _exp(weights, weights)
         _accumulate(weights, 1, None, weights)
-        sizes = self._sizes.astype(np.int64)
-        thresholds = self._sums.take(self._last_sums + sizes)
-        thresholds *= self._next_numbers()
+        thresholds = self._sums.take(self._before_sums + self._sizes)
+        thresholds *= self._next_numbers()  # which are below 1: so is each product below its last sum
         at = (self._sums <= thresholds[:, None]).argmin(1)  # the first that is above
-        sizes -= 1
-        _least(at, sizes, out=at)
-        at += self._lasts
-        at += 1
-        return ids.take(at).tolist()
+        at += self._firsts
+        tokens = best.take(at)
+        tokens -= self._row_firsts
+        return tokens.tolist()
 
     def _next_numbers(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Return each member's next number, and count it."""
