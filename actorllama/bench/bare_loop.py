@@ -54,8 +54,16 @@ class BareLoop:
 
     def rate(self, probe: StepProbe = no_probe) -> float:
         """Run the loop on the calling thread; tokens per second. ``probe`` is told where each step is."""
-        n, context = self._options.n_seq, self._context
-        for seq_id in range(n):
+        self.begin()
+        began = perf_counter()
+        for number in range(self._options.n_tokens):
+            self.step(number, probe)
+        return self._options.n_seq * self._options.n_tokens / (perf_counter() - began)
+
+    def begin(self) -> None:
+        """Compute the prompts; steps 0, 1, ... go on from them."""
+        context = self._context
+        for seq_id in range(self._options.n_seq):
             context.clear_sequence(seq_id)
             context.decode(
                 StepBatch(
@@ -65,17 +73,14 @@ class BareLoop:
                     outputs=[N_PROMPT - 1],
                 )
             )
-        began = perf_counter()
-        for step in range(self._options.n_tokens):
-            self._step(step, probe)
-        return n * self._options.n_tokens / (perf_counter() - began)
 
-    def _step(self, step: int, probe: StepProbe) -> None:
+    def step(self, number: int, probe: StepProbe = no_probe) -> None:
+        """Compute one row of each sequence."""
         probe("plan")
         n = self._options.n_seq
         batch = StepBatch(
-            tokens=[3 + step % 128] * n,
-            positions=[N_PROMPT + step] * n,
+            tokens=[3 + number % 128] * n,
+            positions=[N_PROMPT + number] * n,
             seq_ids=range(n),
             outputs=range(n),
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import trio
+from attrs import Factory, define
 
 from actorllama.bench.bare_loop import BareLoop
+from actorllama.bench.decode_blocks import N_BLOCK, StepBlocks, pairs_within
 from actorllama.bench.decode_report import DecodeBenchOptions, DecodeReport, DecodeRound
-from actorllama.bench.decode_turns import StepClock, prompt_of, steady_rate, take_turns, whole_rate
+from actorllama.bench.decode_turns import prompt_of, take_turns, whole_rate
 from actorllama.bench.facts import BenchStart, MeasuredModel
 from actorllama.bench.harness import CpuMeter
 from actorllama.bench.telemetry_cost import run_telemetry_cost
@@ -20,11 +23,14 @@ from actorllama.telemetry import Bus
 
 __all__ = ["run_decode_bench"]
 
+R = TypeVar("R")
+_LEAST_TOKENS: Final = 2 * N_BLOCK  # of turns that may hold a block from which none is missing
+
 
 async def run_decode_bench(
     options: DecodeBenchOptions, on_progress: Callable[[str], None] = lambda _line: None
 ) -> DecodeReport:
-    """Measure the bare loop, the runtime, the bare loop; in one process, on one host thread.
+    """Measure steps of the runtime and of the bare loop in turns; in one process, on one host thread.
 
     Bare: ``llama_decode`` alone on a batch of one row per sequence, no sampling, no text. Runtime:
     as many turns with the default filters, while all of them decode.
@@ -34,9 +40,10 @@ async def run_decode_bench(
     """
     began = BenchStart.now()
     bus = Bus()
-    cpu, bare_cpu = CpuMeter(), CpuMeter()
-    clock = StepClock()
-    async with open_runtime(Config(), bus=bus, make_host=lambda: EngineHost(probe=clock)) as rt:
+    blocks = StepBlocks()
+    async with open_runtime(
+        Config(), bus=bus, make_host=lambda: EngineHost(probe=blocks, clock=blocks.clock)
+    ) as rt:
         on_progress(f"loading {options.label}")
         model = await rt.load(
             "measured",
@@ -48,10 +55,20 @@ async def run_decode_bench(
         for index in range(options.n_other_models):
             other = await rt.load(f"other{index}", options.model, n_seq=2, ctx_per_seq=256)
             await other.complete(list(prompt_of(0)), max_tokens=4)
-        host = await rt.host()
         bare = await trio.to_thread.run_sync(BareLoop.open, rt, options)
+        sides = _Sides(options=options, model=model, bare=bare, host=await rt.host(), blocks=blocks)
+        rounds: list[DecodeRound] = []
         try:
-            rounds = await _rounds(options, model, bare, host, clock, on_progress, cpu=cpu, bare_cpu=bare_cpu)
+            for index in range(options.n_rounds + 1):
+                found = await sides.measure(index)
+                if index == 0:  # warm-up
+                    sides.clear()
+                    continue
+                rounds.append(found)
+                on_progress(
+                    f"round {index}/{options.n_rounds}: bare {found.bare_tokens_per_s:.0f}, "
+                    f"runtime {found.runtime_tokens_per_s:.0f} tokens/s"
+                )
         finally:
             await trio.to_thread.run_sync(bare.close)
         telemetry = None
@@ -62,50 +79,72 @@ async def run_decode_bench(
             facts=began.facts(build=rt.build_info(), model=MeasuredModel.of(options.model, options.label)),
             rounds=tuple(rounds),
             telemetry=telemetry,
-            cpu_s_per_1000_tokens=cpu.s_per_1000_tokens,
-            bare_cpu_s_per_1000_tokens=bare_cpu.s_per_1000_tokens,
+            cpu_s_per_1000_tokens=sides.cpu.s_per_1000_tokens,
+            bare_cpu_s_per_1000_tokens=sides.bare_cpu.s_per_1000_tokens,
         )
 
 
-async def _rounds(
-    options: DecodeBenchOptions,
-    model: Model,
-    bare: BareLoop,
-    host: EngineHost,
-    clock: StepClock,
-    on_progress: Callable[[str], None],
-    *,
-    cpu: CpuMeter,
-    bare_cpu: CpuMeter,
-) -> Sequence[DecodeRound]:
-    async def bare_rate_now() -> float:
-        with bare_cpu.measuring(options.n_seq * options.n_tokens):
-            return await trio.to_thread.run_sync(lambda: host.run(bare.rate).result())
+@define(kw_only=True)
+class _Sides:
+    """What is compared. Owner: the bench."""
 
-    rounds: list[DecodeRound] = []
-    for index in range(options.n_rounds + 1):
+    options: DecodeBenchOptions
+    model: Model
+    bare: BareLoop
+    host: EngineHost
+    blocks: StepBlocks
+    cpu: CpuMeter = Factory(CpuMeter)
+    bare_cpu: CpuMeter = Factory(CpuMeter)
+
+    def clear(self) -> None:
+        """Forget what the warm-up cost."""
+        self.cpu.clear()
+        self.bare_cpu.clear()
+
+    async def measure(self, index: int) -> DecodeRound:
+        """Measure one round: in turns, if all turns are there for long enough."""
+        if self.options.n_tokens >= _LEAST_TOKENS:
+            found = await self._in_blocks(index)
+            if found is not None:
+                return found
+        return await self._one_after_the_other(index)
+
+    async def _in_blocks(self, index: int) -> DecodeRound | None:
+        options, blocks, bare = self.options, self.blocks, self.bare
+        bare_cpu = CpuMeter()
+
+        def begin() -> None:
+            bare.begin()
+            blocks.begin(bare.step, n_steps=options.n_tokens, n_seq=options.n_seq, cpu=bare_cpu)
+
+        await self._on_host(begin)
+        taken = await take_turns(options, self.model, index, self.cpu)
+        found = await self._on_host(blocks.take)
+        self.cpu.add(0, cpu_s=-bare_cpu.cpu_s)
+        self.bare_cpu.add(bare_cpu.n_tokens, cpu_s=bare_cpu.cpu_s)
+        first_s, last_s = max(one.began_s for one in taken), min(one.ended_s for one in taken)
+        pairs = pairs_within(found, first_s=first_s, last_s=last_s)
+        if not pairs:
+            return None
+        return DecodeRound(
+            bare_tokens_per_s=options.n_seq / statistics.mean(pair.bare_step_s for pair in pairs),
+            runtime_tokens_per_s=options.n_seq / statistics.mean(pair.runtime_step_s for pair in pairs),
+            neighbours=tuple(pair.ratio for pair in pairs),
+        )
+
+    async def _one_after_the_other(self, index: int) -> DecodeRound:
         # Bare before and after: a machine whose speed drifts does so for both.
-        before = await bare_rate_now()
-        clock.take()
-        taken = await take_turns(options, model, index, cpu)
-        # On the host's thread: by then it has left the last step.
-        called_at_s = await trio.to_thread.run_sync(lambda: host.run(clock.take).result())
-        steady = steady_rate(taken, called_at_s)
-        runtime_rate = whole_rate(taken) if steady is None else steady
-        after = await bare_rate_now()
-        if index == 0:  # warm-up
-            cpu.clear()
-            bare_cpu.clear()
-            continue
-        bare_rate = statistics.harmonic_mean((before, after))
-        rounds.append(
-            DecodeRound(
-                bare_tokens_per_s=bare_rate,
-                runtime_tokens_per_s=runtime_rate,
-                is_steady=steady is not None,
-            )
+        before = await self._bare_rate()
+        taken = await take_turns(self.options, self.model, index, self.cpu)
+        after = await self._bare_rate()
+        return DecodeRound(
+            bare_tokens_per_s=statistics.harmonic_mean((before, after)),
+            runtime_tokens_per_s=whole_rate(taken),
         )
-        on_progress(
-            f"round {index}/{options.n_rounds}: bare {bare_rate:.0f}, runtime {runtime_rate:.0f} tokens/s"
-        )
-    return rounds
+
+    async def _bare_rate(self) -> float:
+        with self.bare_cpu.measuring(self.options.n_seq * self.options.n_tokens):
+            return await self._on_host(self.bare.rate)
+
+    async def _on_host(self, work: Callable[[], R]) -> R:
+        return await trio.to_thread.run_sync(lambda: self.host.run(work).result())

@@ -66,17 +66,25 @@ class DecodeBenchOptions:
 
 @frozen(kw_only=True)
 class DecodeRound:
-    """The runtime, and the mean of the bare loop before and after it."""
+    """The speeds of both sides while the same turns run."""
 
     bare_tokens_per_s: float
     runtime_tokens_per_s: float
-    is_steady: bool = True
-    """Whether only steps with all turns count. Short turns of a small model may never be all there at once;
-    then the time counts from the first token of any to the last of all."""
+    neighbours: tuple[float, ...] = ()
+    """Runtime against bare, for each block of steps with all turns and the bare block behind it. Short turns of
+    a small model may never be all there for so long: then there is none, the time counts from the first token
+    of any to the last of all, and the bare loop is measured before and after."""
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether only steps with all turns count."""
+        return bool(self.neighbours)
 
     @property
     def ratio(self) -> float:
-        """Runtime against bare."""
+        """Runtime against bare: the median of the neighbours, if there are any."""
+        if self.neighbours:
+            return statistics.median(self.neighbours)
         return self.runtime_tokens_per_s / self.bare_tokens_per_s
 
 
@@ -105,11 +113,17 @@ class DecodeReport:
 
     @property
     def ratio(self) -> float:
-        """Median of the rounds' ratios: each compares neighbours in time, so drift cancels."""
+        """Median of the ratios: each compares neighbours in time, so drift cancels."""
         return statistics.median(self.ratios)
 
     @property
     def ratios(self) -> Sequence[float]:
+        """Of all blocks in which all turns decoded together; of the rounds, if there was none."""
+        blocks = [ratio for item in self.rounds for ratio in item.neighbours]
+        return blocks or self.round_ratios
+
+    @property
+    def round_ratios(self) -> Sequence[float]:
         """Of the rounds in which all turns decoded together; of all rounds, if there was none."""
         steady = [item.ratio for item in self.rounds if item.is_steady]
         return steady or [item.ratio for item in self.rounds]
@@ -154,7 +168,7 @@ class DecodeReport:
 
     def lines(self) -> list[str]:
         """Give the report as a person reads it."""
-        ratios = sorted(self.ratios)
+        ratios = sorted(self.round_ratios)
         how = "streamed token by token" if self.options.is_streamed else "whole results"
         threads = ", its threads kept" if self.options.keeps_threads_bare else ""
         return [

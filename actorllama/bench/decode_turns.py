@@ -10,37 +10,10 @@ from attrs import frozen
 
 from actorllama.bench.decode_report import N_PROMPT, DecodeBenchOptions
 from actorllama.bench.harness import CpuMeter
-from actorllama.engine import StepPart
 from actorllama.errors import EngineError
 from actorllama.runtime import Model
 
-__all__ = ["StepClock", "TakenTurn", "prompt_of", "steady_rate", "take_turns", "whole_rate"]
-
-_N_LEFT_OUT = 1  # step at either end: one of them may hold a prompt's last rows or lack a turn
-_N_LEAST = 2
-
-
-class StepClock:
-    """A probe that notes when ``llama_decode`` is called.
-
-    Owner: the host's thread while it takes steps; ``take`` while it takes none.
-
-    Cost: below a microsecond a step.
-    """
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._called_at_s: list[float] = []
-
-    def __call__(self, part: StepPart) -> None:
-        """Note the time if ``llama_decode`` is next."""
-        if part == "decode":
-            self._called_at_s.append(perf_counter())
-
-    def take(self) -> Sequence[float]:
-        """Return the calls since the last time, in seconds of ``perf_counter``."""
-        found, self._called_at_s = self._called_at_s, []
-        return found
+__all__ = ["TakenTurn", "prompt_of", "take_turns", "whole_rate"]
 
 
 @frozen(kw_only=True)
@@ -93,26 +66,6 @@ async def take_turns(
                 nursery.start_soon(take, number)
     cpu.add(sum(one.n_generated for one in taken))
     return taken
-
-
-def steady_rate(taken: Sequence[TakenTurn], called_at_s: Sequence[float]) -> float | None:
-    """Return tokens per second while all turns decode: after the last first token, before the first end.
-
-    The bare loop has all its sequences from its first step to its last, so that is what it is held against.
-    Steps in which some turns still begin, and those after some have ended, are in neither.
-
-    Args:
-        taken: All turns of a round.
-        called_at_s: When each step of it was begun.
-
-    Returns:
-        ``None`` if they were never all there for more than three steps.
-    """
-    first_s, last_s = max(one.began_s for one in taken), min(one.ended_s for one in taken)
-    steps = [at_s for at_s in called_at_s if first_s <= at_s <= last_s][_N_LEFT_OUT:-_N_LEFT_OUT]
-    if len(steps) < _N_LEAST:
-        return None
-    return len(taken) * (len(steps) - 1) / (steps[-1] - steps[0])
 
 
 def whole_rate(taken: Sequence[TakenTurn]) -> float:

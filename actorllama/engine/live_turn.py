@@ -29,6 +29,8 @@ class LiveTurn:
     tokens: list[int]
     """Generated so far; the last one is pending: chosen, not computed yet."""
     credit: int | None
+    n_most: int
+    """With so many tokens it ends, because no more are wanted or its sequence is full."""
     n_steps: int = 0
     n_prefilled: int = 0
     """Prompt tokens computed; those that were there already are not among them."""
@@ -41,13 +43,22 @@ class LiveTurn:
 
     @property
     def n_prompt_left(self) -> int:
-        """Tokens of the prompt that are not computed yet; negative once tokens of the reply are."""
+        """Tokens of the prompt that are not computed yet; 0 and less once tokens of the reply are chosen."""
         return len(self.command.prompt) - self.n_past
 
     @property
     def n_chunk_left(self) -> int:
         """Tokens of the prompt that may be computed in one go: to the next copy, or to its end."""
         return (self.capture_at[0] if self.capture_at else len(self.command.prompt)) - self.n_past
+
+    def finish_reason(self) -> FinishReason | None:
+        """Say why the last token was the last one, if it was and did not say so itself."""
+        if self.text.has_stopped():
+            return "stop"
+        if len(self.tokens) < self.n_most:
+            return None
+        # The pending token would need a cell that the sequence does not have.
+        return "length" if self.n_most == self.command.max_tokens else "context"
 
     def can_capture(self, n_cells: int) -> bool:
         """Tell whether the prompt can be cut there: it comes to it, and no single token is left over."""

@@ -33,7 +33,7 @@ from actorllama.native import InferenceContext, NativeSampler, Vocabulary
 
 __all__ = ["EngineLoop"]
 
-_N_READERS, _MAX_READERS = 4, 16
+_N_READERS, _MAX_READERS = 3, 9
 """Up to so many turns a report may come after the interval; with more, in proportion, up to so many."""
 
 
@@ -71,8 +71,8 @@ class EngineLoop:
                 sequence free: what weights of F32, F16 and BF16 need to be exact (plan.py). For plain
                 attention only: other memories do not forget a lent row exactly.
             post_interval_s: Text that comes within this time of a report waits for the next one; with more
-                than 4 turns longer, up to four times as long: a report costs the event loop 150 µs, and 10
-                for each of them, and what that takes of two cores llama.cpp does not have.
+                than 3 turns longer, three times with 9: a report costs 200 µs and 40 for each of them, here
+                and on the event loop, and what that takes of two cores llama.cpp does not have.
             clock: Measures that time.
         """
         self._context = context
@@ -211,6 +211,7 @@ class EngineLoop:
             tokens=tokens,
             logprobs=[],
             credit=command.credit,
+            n_most=self._n_most(command),
         )
         self._live[command.turn_id] = turn
         self._by_seq[command.seq_id] = turn
@@ -236,6 +237,11 @@ class EngineLoop:
             return self._context.restore_sampler(record.sampler)
         return self._context.new_sampler(command.sampling, command.prompt)
 
+    def _n_most(self, command: StartTurn) -> int:
+        """Return how many tokens a turn can have: of each but the last the sequence holds a cell."""
+        n_fitting = max(self._n_cells - len(command.prompt) + 1, 1)
+        return n_fitting if command.max_tokens is None else min(command.max_tokens, n_fitting)
+
     def _plan(self) -> StepPlan:
         single: list[int] = []
         prefilling: list[PrefillView] = []
@@ -246,6 +252,9 @@ class EngineLoop:
             elif n_left == 1 or turn.credit is None or turn.credit > 0:
                 single.append(turn.command.seq_id)
         single.sort()
+        if not prefilling and not self._parts.is_waiting:  # most steps: every microsecond counts
+            self._n_room = self._rules.n_waited
+            return StepPlan(single, ())
         plan = self._parts.next_part(n_most=self._n_room if single else None)
         if plan is None:
             whole = plan_step(single, prefilling, self._rules, n_room=self._n_room)
@@ -302,18 +311,10 @@ class EngineLoop:
             turn.text.leave_out_last()
             self._end(turn, "end")
             return
-        reason = self._finish_reason(turn)
-        if reason is not None:
-            self._end(turn, reason)
-
-    def _finish_reason(self, turn: LiveTurn) -> FinishReason | None:
-        if turn.text.has_stopped():
-            return "stop"
-        max_tokens = turn.command.max_tokens
-        if max_tokens is not None and len(turn.tokens) >= max_tokens:
-            return "length"
-        # The pending token would need a cell that the sequence does not have.
-        return "context" if turn.n_past >= self._n_cells else None
+        if turn.text.has_stops or len(turn.tokens) >= turn.n_most:
+            reason = turn.finish_reason()
+            if reason is not None:
+                self._end(turn, reason)
 
     def _end(
         self,

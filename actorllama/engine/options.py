@@ -38,8 +38,8 @@ class EngineOptions:
         at_most=1 << 20,
     )
     post_interval_s: float = option(
-        0.02,
-        doc="Text so soon after a report waits for the next (4 x with 16 turns); 0 tells every step.",
+        0.03,
+        doc="Text so soon after a report waits for the next (3 x with 9 turns); 0 tells every step.",
         unit="s",
         at_least=0.0,
         at_most=1.0,

@@ -45,6 +45,11 @@ class PlanParts:
         self._rules = rules
         self._waiting: deque[StepPlan] = deque()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether parts of a plan are still to be computed."""
+        return bool(self._waiting)
+
     def begin(self, plan: StepPlan, prefilling: Sequence[PrefillView]) -> StepPlan:
         """Return the first part of a new plan; the others wait for `next_part`."""
         first, *others = split_plan(plan, prefilling, self._rules)

@@ -35,6 +35,11 @@ class TurnText:
         self._untold: list[str] = []
 
     @property
+    def has_stops(self) -> bool:
+        """Whether a stop string may end the turn."""
+        return self._assembler.has_stops
+
+    @property
     def stop(self) -> str | None:
         """The stop string that was found, if any."""
         return self._assembler.stop

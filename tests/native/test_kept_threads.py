@@ -77,19 +77,13 @@ def digests(context: LlamaContext, *, first: int = 0, n: int = 4) -> list[bytes]
     return found
 
 
-def n_native_threads() -> int:
-    return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - a count
+def native_threads() -> frozenset[str]:
+    return frozenset(os.listdir("/proc/self/task"))  # noqa: PTH208 - names, not paths
 
 
-def n_settled_threads() -> int:
-    """Count them once those of the test before are gone: the same number for a tenth of a second."""
-    gc.collect()
-    n, n_same = n_native_threads(), 0
-    while n_same < 10:
-        threading.Event().wait(0.01)
-        before, n = n, n_native_threads()
-        n_same = n_same + 1 if n == before else 0
-    return n
+def n_since(before: frozenset[str]) -> int:
+    """Count those that are new: of the others any may end meanwhile, such as a test's before this one."""
+    return len(native_threads() - before)
 
 
 def in_thread(work: Callable[[], list[bytes]]) -> list[bytes]:
@@ -101,10 +95,10 @@ def in_thread(work: Callable[[], list[bytes]]) -> list[bytes]:
     return found
 
 
-def wait_for_threads(n: int) -> int:
-    """Wait until no more than ``n`` are left: one that has been joined is listed a moment longer."""
+def wait_for_threads(n: int, *, since: frozenset[str]) -> int:
+    """Wait until no more than ``n`` new ones are left: one that has been joined is listed a moment longer."""
     give_up_s = monotonic() + 5.0
-    while (left := n_native_threads()) > n and monotonic() < give_up_s:
+    while (left := n_since(since)) > n and monotonic() < give_up_s:
         gc.collect()
         threading.Event().wait(0.01)
     return left
@@ -119,34 +113,34 @@ def test_what_is_computed_does_not_depend_on_it(open_context: OpenContext) -> No
 def test_contexts_of_one_thread_share_them_and_they_end_with_it(
     open_context: OpenContext,
 ) -> None:
-    before = n_settled_threads()
+    before = native_threads()
     contexts = [open_context(), open_context()]
     counts: list[int] = []
 
     def decode_in_turn() -> list[bytes]:
         both = [digests(context) for context in contexts]
-        counts.append(n_native_threads())
+        counts.append(n_since(before))
         assert both[0] == both[1]
         return both[0]
 
     in_thread(decode_in_turn)
-    assert counts == [before + 1 + 1]  # this thread, and one that helps it
-    assert wait_for_threads(before + 1) == before + 1  # the contexts still know it
+    assert counts == [1 + 1]  # this thread, and one that helps it
+    assert wait_for_threads(1, since=before) == 1  # the contexts still know it
     for context in contexts:
         context.close()
-    assert wait_for_threads(before) == before
+    assert wait_for_threads(0, since=before) == 0
 
 
 def test_a_context_goes_on_in_another_thread(open_context: OpenContext) -> None:
     whole = digests(open_context(keeps_threads=False), n=12)
     context = open_context()
-    before = n_settled_threads()
+    before = native_threads()
     found = in_thread(lambda: digests(context))
     for first in (4, 8):
         found += in_thread(lambda first=first: digests(context, first=first))  # type: ignore[misc]
     assert found == whole
     # Those of the threads that have ended are gone; the context still knows the last one's.
-    assert wait_for_threads(before + 1) == before + 1
+    assert wait_for_threads(1, since=before) == 1
 
 
 def test_after_an_abort_they_compute_for_the_next_context(open_context: OpenContext) -> None:
@@ -181,13 +175,13 @@ def test_a_build_with_other_parameters_does_without(
 
 def test_a_single_thread_keeps_none(open_context: OpenContext) -> None:
     context = open_context(n_threads=1)
-    before = n_settled_threads()
+    before = native_threads()
     digests(context)
-    assert n_settled_threads() == before
+    assert n_since(before) == 0
 
 
 def test_without_keeping_they_end_with_each_call(open_context: OpenContext) -> None:
     context = open_context(keeps_threads=False)
-    before = n_settled_threads()
+    before = native_threads()
     digests(context)
-    assert wait_for_threads(before) == before
+    assert wait_for_threads(0, since=before) == 0
