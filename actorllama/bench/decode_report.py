@@ -71,9 +71,9 @@ class DecodeRound:
     bare_tokens_per_s: float
     runtime_tokens_per_s: float
     neighbours: tuple[float, ...] = ()
-    """Runtime against bare, for each block of steps with all turns and the bare block behind it. Short turns of
-    a small model may never be all there for so long: then there is none, the time counts from the first token
-    of any to the last of all, and the bare loop is measured before and after."""
+    """Runtime against bare, for each block of steps with all turns and the bare block behind it. Short turns
+    of a small model may never be all there for so long: then there is none, the time counts from the first
+    token of any to the last of all, and the bare loop is measured before and after."""
 
     @property
     def is_steady(self) -> bool:

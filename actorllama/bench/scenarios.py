@@ -48,7 +48,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     Scenario(
         name="decode-05b",
         bench="decode",
-        about="Decoding as with a small real model: 8 turns of the 0.5b shape. Takes 3 minutes.",
+        about="Decoding as with a small real model: 8 turns of the 0.5b shape. Takes 2 minutes.",
         options={"shape": "0.5b", "n": 8, "tokens": 256, "rounds": 9, "cost": False},
     ),
     Scenario(

@@ -14,7 +14,7 @@ BEFORE, AFTER = STEP_PARTS[:2], STEP_PARTS[2:]  # the computing of a step
 
 @define
 class Machine:
-    """A clock that steps move on: a runtime's by 10, a bare one's by 4; the first four of each by 100 more."""
+    """A clock that steps move on: the runtime's by 10, bare ones by 4, the first four of each by 100 more."""
 
     now_s: float = 0.0
     n_bare: int = 0

@@ -67,9 +67,9 @@ def test_the_first_token_is_told_at_once_and_the_next_ones_together() -> None:
 
 
 def test_with_many_turns_reports_come_less_often() -> None:
-    with open_loop(FakeBackend(ENDLESS), n_seq=8) as rig:
+    with open_loop(FakeBackend(ENDLESS), n_seq=6) as rig:
         told = Told(rig)
-        for turn_id in range(8):
+        for turn_id in range(6):
             told.start(turn_id, max_tokens=50, credit=50)
         told.step(10)
         n_reports = len(told.reports)  # of first tokens, which do not wait
