@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import trio
 from attrs import Factory, define
 
 from actorllama.bench.bare_loop import BareLoop
-from actorllama.bench.decode_blocks import N_BLOCK, StepBlocks, pairs_within
+from actorllama.bench.decode_blocks import N_BLOCK, BlockPair, StepBlocks, pairs_within
 from actorllama.bench.decode_report import DecodeBenchOptions, DecodeReport, DecodeRound
 from actorllama.bench.decode_turns import prompt_of, take_turns, whole_rate
 from actorllama.bench.facts import BenchStart, MeasuredModel
@@ -70,7 +70,8 @@ async def run_decode_bench(
                     f"runtime {found.runtime_tokens_per_s:.0f} tokens/s"
                 )
         finally:
-            await trio.to_thread.run_sync(bare.close)
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(bare.close)
         telemetry = None
         if options.has_telemetry:
             telemetry = await run_telemetry_cost(options, model, bus, on_progress)
@@ -117,9 +118,13 @@ class _Sides:
             bare.begin()
             blocks.begin(bare.step, n_steps=options.n_tokens, n_seq=options.n_seq, cpu=bare_cpu)
 
+        found: Sequence[BlockPair] = ()
         await self._on_host(begin)
-        taken = await take_turns(options, self.model, index, self.cpu)
-        found = await self._on_host(blocks.take)
+        try:
+            taken = await take_turns(options, self.model, index, self.cpu)
+        finally:
+            with trio.CancelScope(shield=True):  # a bare step may still run, and its context is closed next
+                found = await self._on_host(blocks.take)
         self.cpu.add(0, cpu_s=-bare_cpu.cpu_s)
         self.bare_cpu.add(bare_cpu.n_tokens, cpu_s=bare_cpu.cpu_s)
         first_s, last_s = max(one.began_s for one in taken), min(one.ended_s for one in taken)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
+from pathlib import Path
+
+import trio
+from attrs import evolve
+
 from actorllama import demo
 from actorllama.bench import DecodeBenchOptions, run_decode_bench
+from actorllama.bench.decode_blocks import N_BLOCK
 from actorllama.bench.handlers import all_handlers
 from actorllama.telemetry import Bus
+from actorllama.testing.random_models import write_random_model
 
 
 def options(*, has_telemetry: bool) -> DecodeBenchOptions:
@@ -46,3 +54,35 @@ def test_what_was_attached_is_gone_afterwards() -> None:
     with all_handlers(bus) as names:
         assert len(bus.handler_ids()) == len(names)
     assert bus.handler_ids() == ()
+
+
+def in_blocks(path: Path, *, n_tokens: int) -> DecodeBenchOptions:
+    write_random_model(path, "llama", seed=3)
+    return DecodeBenchOptions(model=path, label="random", n_seq=2, n_tokens=n_tokens, n_rounds=2, n_threads=1)
+
+
+async def test_steps_of_both_sides_take_turns_within_the_same_turns(tmp_path: Path) -> None:
+    report = await run_decode_bench(in_blocks(tmp_path / "m.gguf", n_tokens=4 * N_BLOCK))
+    assert report.n_unsteady == 0
+    for item in report.rounds:
+        assert 2 <= len(item.neighbours) <= 4
+        assert item.ratio == statistics.median(item.neighbours)
+    assert list(report.ratios) == [ratio for item in report.rounds for ratio in item.neighbours]
+    assert report.cpu_s_per_1000_tokens is not None
+    assert report.cpu_s_per_1000_tokens > 0
+    assert report.bare_cpu_s_per_1000_tokens is not None
+    assert report.bare_cpu_s_per_1000_tokens > 0
+
+
+async def test_turns_shorter_than_two_blocks_are_measured_whole(tmp_path: Path) -> None:
+    report = await run_decode_bench(in_blocks(tmp_path / "m.gguf", n_tokens=2 * N_BLOCK - 1))
+    assert report.n_unsteady == 2
+    assert list(report.ratios) == [item.ratio for item in report.rounds]
+    assert any("take more --tokens" in line for line in report.lines())
+
+
+async def test_it_can_be_left_while_a_block_is_computed(tmp_path: Path) -> None:
+    options = evolve(in_blocks(tmp_path / "m.gguf", n_tokens=4 * N_BLOCK), n_rounds=1000)
+    with trio.move_on_after(0.5) as scope:
+        await run_decode_bench(options)
+    assert scope.cancelled_caught
