@@ -44,8 +44,8 @@ class StepBlocks:
     """A probe that runs a block of bare steps behind each block of the runtime's.
 
     A machine that others share changes its speed within a second: what is compared must be as near as that.
-    A whole measurement of one side after a whole one of the other scattered by 2 % from run to run; this
-    scatters by a quarter of it. The first steps of a block do not count.
+    Whole rounds of one side after whole ones of the other scattered by 2 % (0.5b) and 4 % (15m) from run to
+    run; this scatters by 1 % and less. The first steps of a block do not count.
 
     The engine's clock (``clock``) stands still meanwhile, so that the runtime reports after as many of its
     own steps as without.

@@ -55,7 +55,7 @@ class KeptThreads:
     """The threads that help one context compute, made once for each thread that decodes.
 
     Left alone, ggml starts ``n_threads - 1`` threads in every ``llama_decode`` and ends them after it: 100 to
-    250 µs of a step on two processors, 5 % at 15M parameters and 2 % at 0.5B (docs/benchmarks.md). A pool
+    250 µs of a step on two processors, 5 % at 15M parameters, 0 to 2 % at 0.5B (docs/benchmarks.md). A pool
     serves one caller at a time, so each decoding thread has its own, which its contexts share.
 
     Owner: the context; ``use`` is called by whoever decodes.
