@@ -112,11 +112,11 @@ class _Sides:
 
     async def _in_blocks(self, index: int) -> DecodeRound | None:
         options, blocks, bare = self.options, self.blocks, self.bare
-        bare_cpu = CpuMeter()
+        bare_cpu_before_s = self.bare_cpu.cpu_s
 
         def begin() -> None:
             bare.begin()
-            blocks.begin(bare.step, n_steps=options.n_tokens, n_seq=options.n_seq, cpu=bare_cpu)
+            blocks.begin(bare.step, n_steps=options.n_tokens, n_seq=options.n_seq, cpu=self.bare_cpu)
 
         found: Sequence[BlockPair] = ()
         await self._on_host(begin)
@@ -125,8 +125,7 @@ class _Sides:
         finally:
             with trio.CancelScope(shield=True):  # a bare step may still run, and its context is closed next
                 found = await self._on_host(blocks.take)
-        self.cpu.add(0, cpu_s=-bare_cpu.cpu_s)
-        self.bare_cpu.add(bare_cpu.n_tokens, cpu_s=bare_cpu.cpu_s)
+        self.cpu.cpu_s -= self.bare_cpu.cpu_s - bare_cpu_before_s  # spent within the turns
         first_s, last_s = max(one.began_s for one in taken), min(one.ended_s for one in taken)
         pairs = pairs_within(found, first_s=first_s, last_s=last_s)
         if not pairs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from itertools import pairwise
 from time import perf_counter
 from typing import Final
@@ -57,8 +56,8 @@ class StepBlocks:
         """Do nothing before ``begin``."""
         self._now = now
         self._bare_step: Callable[[int], None] | None = None
-        self._cpu: CpuMeter | None = None
-        self._n_seq = self._n_steps = self._n_left = 0
+        self._cpu = CpuMeter()
+        self._n_seq = self._n_done = self._n_steps = 0
         self._called_at_s: list[float] = []
         self._pairs: list[BlockPair] = []
         self._paused_s = 0.0
@@ -77,7 +76,7 @@ class StepBlocks:
             cpu: Is told what they cost.
         """
         self._bare_step, self._cpu = bare_step, cpu
-        self._n_seq, self._n_steps, self._n_left = n_seq, 0, n_steps
+        self._n_seq, self._n_done, self._n_steps = n_seq, 0, n_steps
         self._called_at_s, self._pairs = [], []
 
     def take(self) -> Sequence[BlockPair]:
@@ -91,7 +90,7 @@ class StepBlocks:
             return
         now_s = self._now()
         self._called_at_s.append(now_s)
-        if len(self._called_at_s) <= N_BLOCK or self._n_left < N_BLOCK:
+        if len(self._called_at_s) <= N_BLOCK or self._n_done + N_BLOCK > self._n_steps:
             return
         called_at_s = self._called_at_s[_N_LEFT_OUT:]
         self._pairs.append(
@@ -108,12 +107,11 @@ class StepBlocks:
 
     def _bare_block(self, bare_step: Callable[[int], None]) -> float:
         marks = [self._now()]
-        with nullcontext() if self._cpu is None else self._cpu.measuring(N_BLOCK * self._n_seq):
-            for number in range(self._n_steps, self._n_steps + N_BLOCK):
+        with self._cpu.measuring(N_BLOCK * self._n_seq):
+            for number in range(self._n_done, self._n_done + N_BLOCK):
                 bare_step(number)
                 marks.append(self._now())
-        self._n_steps += N_BLOCK
-        self._n_left -= N_BLOCK
+        self._n_done += N_BLOCK
         steps = [end - begin for begin, end in pairwise(marks)]
         return statistics.mean(steps[_N_LEFT_OUT:])
 

@@ -82,10 +82,9 @@ class CpuMeter:
         self.cpu_s += process_time() - began_s
         self.n_tokens += n_tokens
 
-    def add(self, n_tokens: int, *, cpu_s: float = 0.0) -> None:
-        """Count tokens that were made while it measured, and seconds that another meter has, too."""
+    def add(self, n_tokens: int) -> None:
+        """Count tokens that were made while it measured."""
         self.n_tokens += n_tokens
-        self.cpu_s += cpu_s
 
     def clear(self) -> None:
         """Forget all, as after a warm-up."""

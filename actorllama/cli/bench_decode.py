@@ -103,7 +103,9 @@ def command(
 ) -> int:
     """Decode through the runtime, and with llama_decode alone.
 
-    The median of the rounds' ratios is the result. A random model is written once and kept in the cache.
+    Steps of both take turns; the result is the median of what neighbours compare to. A random model is
+    written once and kept in the cache.
+
     At the end a short measurement says what exact costs against faithful; actorllama bench exactness takes
     its time over that. With --profile it measures the parts of a step instead.
     """

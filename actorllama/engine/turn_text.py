@@ -57,7 +57,7 @@ class TurnText:
 
     def has_stopped(self) -> bool:
         """Tell whether the last token completed a stop string."""
-        if not self._assembler.has_stops:
+        if not self.has_stops:
             return False
         self._read()
         return self._assembler.stop is not None

@@ -141,8 +141,8 @@ class _Bench:
         self._row_starts = np.arange(n + 1) * n_vocab
         self._row_firsts = self._row_starts[:-1]
         self._ranks = np.arange(k)
-        self._kths = np.arange(n) * k + (np.array(ks) - 1)
         self._firsts = np.arange(n) * k
+        self._kths = self._firsts + (np.array(ks) - 1)
         self._before_sums = np.arange(n) * (k + 1) - 1  # plus a size: the last of a row's
         shift = max(1, int(n * n_vocab - 1).bit_length())
         self._shift, self._low = np.int64(shift), np.int64((1 << shift) - 1)
